@@ -1,0 +1,21 @@
+//! Runs MiniCPM-class language models with InfLLM-V2 dense-sparse attention on any GPU that wgpu can reach.
+//!
+//! Read in this order: [`gpu`] (the machine), [`ops`] (what it can compute), [`model`] (how ops make a model),
+//! [`session`] (one conversation), [`generate`] (the loop). Each module imports only from those before it.
+
+pub mod error;
+pub mod gpu;
+pub mod reference;
+pub mod weights;
+pub mod ops;
+pub mod kv_cache;
+pub mod model;
+pub mod tokenizer;
+pub mod chat_template;
+pub mod sampler;
+pub mod trace;
+pub mod session;
+pub mod generate;
+pub mod cli;
+#[cfg(feature = "desktop")]
+pub mod desktop;
