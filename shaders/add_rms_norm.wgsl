@@ -23,17 +23,17 @@ struct Params {
 
 @compute @workgroup_size(GROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let from = (params.first_row + group.x) * (WIDTH / 2u);
+    let first = (params.first_row + group.x) * (WIDTH / 2u);
     var squares = 0.0;
     for (var i = lane; i < WIDTH / 2u; i += GROUP_SIZE) {
-        let sum = stream[from + i] + params.residual_scale * delta[from + i];
-        stream[from + i] = sum;
+        let sum = stream[first + i] + params.residual_scale * delta[first + i];
+        stream[first + i] = sum;
         squares += dot(sum, sum);
     }
     // The same lane wrote what it reads back below, so no storage barrier is needed.
     let scale = inverseSqrt(group_sum(squares, lane) / f32(WIDTH) + EPSILON) * params.scale;
-    let to = group.x * (WIDTH / 2u);
+    let target_row = group.x * (WIDTH / 2u);
     for (var i = lane; i < WIDTH / 2u; i += GROUP_SIZE) {
-        out[to + i] = pack_half(stream[from + i] * scale * weight[i]);
+        out[target_row + i] = pack_half(stream[first + i] * scale * weight[i]);
     }
 }

@@ -20,15 +20,15 @@ struct Params {
 
 @compute @workgroup_size(GROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let from = (params.first_row + group.x) * (WIDTH / 2u);
+    let first = (params.first_row + group.x) * (WIDTH / 2u);
     var squares = 0.0;
     for (var i = lane; i < WIDTH / 2u; i += GROUP_SIZE) {
-        let pair = x[from + i];
+        let pair = x[first + i];
         squares += dot(pair, pair);
     }
     let scale = inverseSqrt(group_sum(squares, lane) / f32(WIDTH) + EPSILON) * params.scale;
-    let to = group.x * (WIDTH / 2u);
+    let target_row = group.x * (WIDTH / 2u);
     for (var i = lane; i < WIDTH / 2u; i += GROUP_SIZE) {
-        out[to + i] = pack_half(x[from + i] * scale * weight[i]);
+        out[target_row + i] = pack_half(x[first + i] * scale * weight[i]);
     }
 }
