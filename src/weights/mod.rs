@@ -1,1 +1,252 @@
-//! mod
+//! Checkpoints in the formats that people have, as named tensors in one packed layout.
+//!
+//! [`Checkpoint::open`] takes a Hugging Face folder (safetensors with plain numbers, GPTQ or MLX integers) or a GGUF file.
+//! Whatever the file's own names, tensors go by their Hugging Face names (`model.layers.3.self_attn.q_proj.weight`), and
+//! [`Checkpoint::config`] has the form of config.json. Files are mapped into memory; [`Checkpoint::rows`] converts the rows
+//! that are asked for, in parallel, and nothing is kept.
+//!
+//! Architecture: `packed` (the layout) and `affine` (its quantiser) know no file; `floats` and `mapped` are shared by the
+//! readers; `safetensors`, `mlx`, `gptq` and `gguf` know one format each; `quantize` writes what `mlx` reads.
+
+mod affine;
+mod floats;
+mod gptq;
+mod mapped;
+mod mlx;
+pub mod packed;
+mod safetensors;
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use self::floats::FloatMatrix;
+use self::gptq::{GptqMatrix, GptqSettings};
+use self::mlx::MlxMatrix;
+use self::safetensors::SafetensorsFolder;
+use crate::error::{Error, Result};
+
+pub use self::packed::{Format, PackedMatrix};
+
+/// The weights of a model, still in their files.
+pub struct Checkpoint {
+    path: PathBuf,
+    config: Value,
+    source: Source,
+}
+
+/// What kind of files these are.
+enum Source {
+    Floats(SafetensorsFolder),
+    Gptq(SafetensorsFolder, GptqSettings),
+    Mlx(SafetensorsFolder, Value),
+}
+
+/// One named tensor, as its format has it.
+enum Stored<'a> {
+    Floats(FloatMatrix<'a>),
+    Gptq(GptqMatrix<'a>),
+    Mlx(MlxMatrix<'a>),
+}
+
+/// What kind of files a checkpoint consists of, for people to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Safetensors with plain numbers.
+    Safetensors,
+    /// Safetensors with GPTQ integers.
+    Gptq {
+        /// Bits of an integer.
+        bits: u32,
+        /// Inputs that share a scale.
+        group: usize,
+    },
+    /// Safetensors with MLX integers; single tensors may differ.
+    Mlx {
+        /// Bits of an integer.
+        bits: u32,
+        /// Inputs that share a scale.
+        group: usize,
+    },
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Safetensors => write!(f, "safetensors"),
+            Self::Gptq { bits, group } => write!(f, "GPTQ, {bits} bits, groups of {group}"),
+            Self::Mlx { bits, group } => write!(f, "MLX, {bits} bits, groups of {group}"),
+        }
+    }
+}
+
+impl Checkpoint {
+    /// Opens a Hugging Face folder.
+    pub fn open(path: &Path) -> Result<Self> {
+        let metadata = std::fs::metadata(path)
+            .map_err(|error| Error::io(path, &error, "Give the path of a model folder or of a .gguf file"))?;
+        if metadata.is_dir() { Self::open_folder(path) } else { Self::open_file(path) }
+    }
+
+    fn open_folder(path: &Path) -> Result<Self> {
+        let config = mapped::read_json(&path.join("config.json"))?;
+        let folder = SafetensorsFolder::open(path)?;
+        let object = |key: &str| config.get(key).filter(|value| value.is_object());
+        // MLX writes its settings under both names, GPTQ only under the second.
+        let source = match (object("quantization"), object("quantization_config")) {
+            (Some(quantization), _) => {
+                mlx::read_format(quantization, None)?;
+                Source::Mlx(folder, quantization.clone())
+            }
+            (None, Some(settings)) => Source::Gptq(folder, GptqSettings::read(settings)?),
+            (None, None) => Source::Floats(folder),
+        };
+        Ok(Self { path: path.into(), config, source })
+    }
+
+    fn open_file(path: &Path) -> Result<Self> {
+        Err(Error::File {
+            path: path.into(),
+            problem: "this is not a model that foveal reads".into(),
+            advice: "Give the folder that holds config.json and the safetensors files, or a .gguf file".into(),
+        })
+    }
+
+    /// The folder or file that was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The content of config.json.
+    pub fn config(&self) -> &Value {
+        &self.config
+    }
+
+    /// What kind of files these are.
+    pub fn kind(&self) -> Kind {
+        match &self.source {
+            Source::Floats(_) => Kind::Safetensors,
+            Source::Gptq(_, settings) => Kind::Gptq { bits: settings.bits, group: settings.group },
+            Source::Mlx(_, quantization) => match mlx::read_format(quantization, None) {
+                Ok(Format::Affine { bits, group }) => Kind::Mlx { bits, group },
+                _ => Kind::Safetensors,
+            },
+        }
+    }
+
+    /// Names of all weights, without the scales and zero points that belong to them.
+    pub fn names(&self) -> Vec<String> {
+        let whole = |folder: &SafetensorsFolder, parts: &[&str], main: &str| {
+            let belongs = |name: &str| {
+                let (module, part) = name.rsplit_once('.').unwrap_or(("", name));
+                parts.contains(&part) && folder.tensor(&format!("{module}.{main}")).is_some()
+            };
+            folder.names().filter(|name| !belongs(name)).map(str::to_string).collect()
+        };
+        match &self.source {
+            Source::Floats(folder) => folder.names().map(str::to_string).collect(),
+            Source::Mlx(folder, _) => whole(folder, &["scales", "biases"], "weight"),
+            Source::Gptq(folder, _) => {
+                let names: Vec<String> = whole(folder, &["qzeros", "scales", "g_idx"], "qweight");
+                let logical = |name: String| match name.strip_suffix(".qweight") {
+                    Some(module) => format!("{module}.weight"),
+                    None => name,
+                };
+                names.into_iter().map(logical).collect()
+            }
+        }
+    }
+
+    /// Whether there is a weight of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        match &self.source {
+            Source::Floats(folder) | Source::Mlx(folder, _) => folder.tensor(name).is_some(),
+            Source::Gptq(folder, _) => {
+                let quantised = name.strip_suffix(".weight").map(|module| format!("{module}.qweight"));
+                folder.tensor(name).is_some() || quantised.is_some_and(|name| folder.tensor(&name).is_some())
+            }
+        }
+    }
+
+    /// Outputs and inputs of a weight: `(1, n)` for a vector.
+    pub fn shape(&self, name: &str) -> Result<(usize, usize)> {
+        Ok(self.find(name)?.shape())
+    }
+
+    /// A vector, which must have `expected` numbers.
+    pub fn vector(&self, name: &str, expected: usize) -> Result<Vec<f32>> {
+        match self.find(name)? {
+            Stored::Floats(floats) => floats.vector(name, expected),
+            quantised => Err(Error::Tensor {
+                name: name.into(),
+                expected: format!("a vector of {expected} numbers"),
+                found: format!("a quantised matrix of shape {:?}", quantised.shape()),
+                advice: "The checkpoint belongs to another kind of model".into(),
+            }),
+        }
+    }
+
+    /// The packed format that keeps the file's own integers; `None` for plain numbers, and for a name that cannot be read.
+    pub fn stored_format(&self, name: &str) -> Option<Format> {
+        match self.find(name).ok()? {
+            Stored::Floats(_) => None,
+            Stored::Gptq(matrix) => Some(matrix.format),
+            Stored::Mlx(matrix) => Some(matrix.format),
+        }
+    }
+
+    /// Some rows of a matrix in the packed layout.
+    ///
+    /// Integers of the file stay as they are. Plain numbers become `target`, or f16 without one.
+    pub fn rows(&self, name: &str, rows: Range<usize>, target: Option<Format>) -> Result<PackedMatrix> {
+        let stored = self.find(name)?;
+        let held = stored.shape().0;
+        if rows.start > rows.end || rows.end > held {
+            return Err(Error::shape(format!("rows of \"{name}\""), format!("a part of 0..{held}"), format!("{rows:?}")));
+        }
+        match stored {
+            Stored::Floats(floats) => floats.pack(name, rows, target.unwrap_or(Format::F16)),
+            Stored::Gptq(matrix) => matrix.pack(name, rows),
+            Stored::Mlx(matrix) => matrix.pack(name, rows),
+        }
+    }
+
+    /// Numbers in all weights together.
+    pub fn parameters(&self) -> u64 {
+        let count = |name: &String| self.shape(name).map_or(0, |(rows, cols)| rows as u64 * cols as u64);
+        self.names().iter().map(count).fold(0, u64::saturating_add)
+    }
+
+    /// Bytes of all weights in their files.
+    pub fn bytes(&self) -> u64 {
+        match &self.source {
+            Source::Floats(folder) | Source::Gptq(folder, _) | Source::Mlx(folder, _) => folder.bytes(),
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<Stored<'_>> {
+        let quantised = match &self.source {
+            Source::Floats(_) => None,
+            Source::Gptq(folder, settings) => GptqMatrix::find(folder, *settings, name)?.map(Stored::Gptq),
+            Source::Mlx(folder, quantization) => MlxMatrix::find(folder, quantization, name)?.map(Stored::Mlx),
+        };
+        match (quantised, &self.source) {
+            (Some(stored), _) => Ok(stored),
+            (None, Source::Floats(folder) | Source::Gptq(folder, _) | Source::Mlx(folder, _)) => {
+                folder.floats(name).map(Stored::Floats)
+            }
+        }
+    }
+}
+
+impl Stored<'_> {
+    fn shape(&self) -> (usize, usize) {
+        match self {
+            Self::Floats(matrix) => (matrix.rows, matrix.cols),
+            Self::Gptq(matrix) => (matrix.rows, matrix.cols),
+            Self::Mlx(matrix) => (matrix.rows, matrix.cols),
+        }
+    }
+}
