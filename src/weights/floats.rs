@@ -151,12 +151,22 @@ impl FloatMatrix<'_> {
             return Err(Error::Tensor {
                 name: name.into(),
                 expected: format!("shape [{expected}]"),
-                found: if self.rows == 1 { format!("[{}]", self.cols) } else { format!("[{}, {}]", self.rows, self.cols) },
+                found: if self.rows == 1 {
+                    format!("[{}]", self.cols)
+                } else {
+                    format!("[{}, {}]", self.rows, self.cols)
+                },
                 advice: "The weights do not belong to this config.json".into(),
             });
         }
         let mut values = vec![0.0; self.cols];
         self.element.read(self.bytes, &mut values);
-        Ok(values)
+        Ok(match self.order {
+            RowOrder::Plain => values,
+            // The numbers of a bias lie as the rows of its matrix do.
+            order @ RowOrder::Interleaved { .. } => {
+                (0..expected).filter_map(|index| values.get(order.in_file(index)).copied()).collect()
+            }
+        })
     }
 }

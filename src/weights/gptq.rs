@@ -132,7 +132,8 @@ impl<'a> GptqMatrix<'a> {
                 for (index, &number) in numbers.iter().enumerate() {
                     let row = first + index;
                     let start = 4 * (group * self.rows.div_ceil(per_word) + row / per_word);
-                    let word = self.zeros.get(start..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or_default();
+                    let word =
+                        self.zeros.get(start..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or_default();
                     let stored = u32::from_le_bytes(word) >> (row % per_word * bits);
                     let zero = (stored + u32::from(self.settings.zeros_minus_one)) & mask;
                     let scale = f16::from_f32(number);

@@ -45,7 +45,8 @@ fn open_regular(path: &Path) -> Result<File> {
     let problem = |problem: &str, advice: &str| {
         Err(Error::File { path: path.into(), problem: problem.into(), advice: advice.into() })
     };
-    let file = File::open(path).map_err(|error| Error::io(path, &error, "Check the path and your rights to read it"))?;
+    let file =
+        File::open(path).map_err(|error| Error::io(path, &error, "Check the path and your rights to read it"))?;
     let metadata = file.metadata().map_err(|error| Error::io(path, &error, "Check your rights to read it"))?;
     if !metadata.is_file() {
         return problem("this is not a file", "A file is wanted here, not a folder or device");

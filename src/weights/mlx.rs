@@ -62,7 +62,9 @@ impl<'a> MlxMatrix<'a> {
             name: name.into(),
             expected,
             found,
-            advice: "The folder is damaged, or its config.json does not tell the bits and group size it was written with".into(),
+            advice:
+                "The folder is damaged, or its config.json does not tell the bits and group size it was written with"
+                    .into(),
         };
         let (&[rows, words], Dtype::U32) = (weight.shape, weight.dtype) else {
             return Err(wrong(name, "U32 in two dimensions".into(), format!("{:?} {:?}", weight.dtype, weight.shape)));

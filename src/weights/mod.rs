@@ -10,6 +10,7 @@
 
 mod affine;
 mod floats;
+mod gguf;
 mod gptq;
 mod mapped;
 mod mlx;
@@ -23,11 +24,14 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use self::floats::FloatMatrix;
+use self::gguf::blocks::BlockMatrix;
+use self::gguf::{Gguf, GgufTensor};
 use self::gptq::{GptqMatrix, GptqSettings};
 use self::mlx::MlxMatrix;
 use self::safetensors::SafetensorsFolder;
 use crate::error::{Error, Result};
 
+pub use self::gguf::GgufText;
 pub use self::packed::{Format, PackedMatrix};
 
 /// The weights of a model, still in their files.
@@ -42,6 +46,7 @@ enum Source {
     Floats(SafetensorsFolder),
     Gptq(SafetensorsFolder, GptqSettings),
     Mlx(SafetensorsFolder, Value),
+    Gguf(Gguf),
 }
 
 /// One named tensor, as its format has it.
@@ -49,6 +54,7 @@ enum Stored<'a> {
     Floats(FloatMatrix<'a>),
     Gptq(GptqMatrix<'a>),
     Mlx(MlxMatrix<'a>),
+    Blocks(BlockMatrix<'a>),
 }
 
 /// What kind of files a checkpoint consists of, for people to read.
@@ -70,6 +76,13 @@ pub enum Kind {
         /// Inputs that share a scale.
         group: usize,
     },
+    /// A GGUF file.
+    Gguf {
+        /// Version of the format.
+        version: u32,
+        /// How most of the weights are stored, by ggml's name.
+        main_type: String,
+    },
 }
 
 impl fmt::Display for Kind {
@@ -78,12 +91,13 @@ impl fmt::Display for Kind {
             Self::Safetensors => write!(f, "safetensors"),
             Self::Gptq { bits, group } => write!(f, "GPTQ, {bits} bits, groups of {group}"),
             Self::Mlx { bits, group } => write!(f, "MLX, {bits} bits, groups of {group}"),
+            Self::Gguf { version, main_type } => write!(f, "GGUF {version}, mostly {main_type}"),
         }
     }
 }
 
 impl Checkpoint {
-    /// Opens a Hugging Face folder.
+    /// Opens a Hugging Face folder or a GGUF file (any part, where there are several).
     pub fn open(path: &Path) -> Result<Self> {
         let metadata = std::fs::metadata(path)
             .map_err(|error| Error::io(path, &error, "Give the path of a model folder or of a .gguf file"))?;
@@ -107,6 +121,10 @@ impl Checkpoint {
     }
 
     fn open_file(path: &Path) -> Result<Self> {
+        if Gguf::has_magic(path) {
+            let (gguf, config) = Gguf::open(path)?;
+            return Ok(Self { path: path.into(), config, source: Source::Gguf(gguf) });
+        }
         Err(Error::File {
             path: path.into(),
             problem: "this is not a model that foveal reads".into(),
@@ -119,7 +137,7 @@ impl Checkpoint {
         &self.path
     }
 
-    /// The content of config.json.
+    /// The content of config.json; for GGUF, its metadata in that form.
     pub fn config(&self) -> &Value {
         &self.config
     }
@@ -133,6 +151,7 @@ impl Checkpoint {
                 Ok(Format::Affine { bits, group }) => Kind::Mlx { bits, group },
                 _ => Kind::Safetensors,
             },
+            Source::Gguf(gguf) => Kind::Gguf { version: gguf.version(), main_type: gguf.main_type() },
         }
     }
 
@@ -147,6 +166,7 @@ impl Checkpoint {
         };
         match &self.source {
             Source::Floats(folder) => folder.names().map(str::to_string).collect(),
+            Source::Gguf(gguf) => gguf.names().map(str::to_string).collect(),
             Source::Mlx(folder, _) => whole(folder, &["scales", "biases"], "weight"),
             Source::Gptq(folder, _) => {
                 let names: Vec<String> = whole(folder, &["qzeros", "scales", "g_idx"], "qweight");
@@ -167,6 +187,7 @@ impl Checkpoint {
                 let quantised = name.strip_suffix(".weight").map(|module| format!("{module}.qweight"));
                 folder.tensor(name).is_some() || quantised.is_some_and(|name| folder.tensor(&name).is_some())
             }
+            Source::Gguf(gguf) => gguf.contains(name),
         }
     }
 
@@ -194,6 +215,7 @@ impl Checkpoint {
             Stored::Floats(_) => None,
             Stored::Gptq(matrix) => Some(matrix.format),
             Stored::Mlx(matrix) => Some(matrix.format),
+            Stored::Blocks(matrix) => Some(matrix.kind.format()),
         }
     }
 
@@ -204,12 +226,17 @@ impl Checkpoint {
         let stored = self.find(name)?;
         let held = stored.shape().0;
         if rows.start > rows.end || rows.end > held {
-            return Err(Error::shape(format!("rows of \"{name}\""), format!("a part of 0..{held}"), format!("{rows:?}")));
+            return Err(Error::shape(
+                format!("rows of \"{name}\""),
+                format!("a part of 0..{held}"),
+                format!("{rows:?}"),
+            ));
         }
         match stored {
             Stored::Floats(floats) => floats.pack(name, rows, target.unwrap_or(Format::F16)),
             Stored::Gptq(matrix) => matrix.pack(name, rows),
             Stored::Mlx(matrix) => matrix.pack(name, rows),
+            Stored::Blocks(matrix) => matrix.pack(name, rows),
         }
     }
 
@@ -223,20 +250,35 @@ impl Checkpoint {
     pub fn bytes(&self) -> u64 {
         match &self.source {
             Source::Floats(folder) | Source::Gptq(folder, _) | Source::Mlx(folder, _) => folder.bytes(),
+            Source::Gguf(gguf) => gguf.bytes(),
+        }
+    }
+
+    /// Tokenizer and chat template of a GGUF file; `None` for folders, which have them as files of their own.
+    pub fn gguf_text(&self) -> Result<Option<GgufText>> {
+        match &self.source {
+            Source::Gguf(gguf) => gguf.text().map(Some),
+            Source::Floats(_) | Source::Gptq(..) | Source::Mlx(..) => Ok(None),
         }
     }
 
     fn find(&self, name: &str) -> Result<Stored<'_>> {
-        let quantised = match &self.source {
-            Source::Floats(_) => None,
-            Source::Gptq(folder, settings) => GptqMatrix::find(folder, *settings, name)?.map(Stored::Gptq),
-            Source::Mlx(folder, quantization) => MlxMatrix::find(folder, quantization, name)?.map(Stored::Mlx),
-        };
-        match (quantised, &self.source) {
-            (Some(stored), _) => Ok(stored),
-            (None, Source::Floats(folder) | Source::Gptq(folder, _) | Source::Mlx(folder, _)) => {
-                folder.floats(name).map(Stored::Floats)
+        let (folder, quantised) = match &self.source {
+            Source::Floats(folder) => (folder, None),
+            Source::Gptq(folder, settings) => (folder, GptqMatrix::find(folder, *settings, name)?.map(Stored::Gptq)),
+            Source::Mlx(folder, quantization) => {
+                (folder, MlxMatrix::find(folder, quantization, name)?.map(Stored::Mlx))
             }
+            Source::Gguf(gguf) => {
+                return Ok(match gguf.tensor(name)? {
+                    GgufTensor::Floats(floats) => Stored::Floats(floats),
+                    GgufTensor::Blocks(blocks) => Stored::Blocks(blocks),
+                });
+            }
+        };
+        match quantised {
+            Some(stored) => Ok(stored),
+            None => folder.floats(name).map(Stored::Floats),
         }
     }
 }
@@ -247,6 +289,7 @@ impl Stored<'_> {
             Self::Floats(matrix) => (matrix.rows, matrix.cols),
             Self::Gptq(matrix) => (matrix.rows, matrix.cols),
             Self::Mlx(matrix) => (matrix.rows, matrix.cols),
+            Self::Blocks(matrix) => (matrix.rows, matrix.cols),
         }
     }
 }

@@ -121,7 +121,13 @@ impl SafetensorsFolder {
         let (rows, cols) = match *tensor.shape {
             [cols] => (1, cols),
             [rows, cols] => (rows, cols),
-            _ => return wrong("one or two dimensions", format!("shape {:?}", tensor.shape), "This model is not supported"),
+            _ => {
+                return wrong(
+                    "one or two dimensions",
+                    format!("shape {:?}", tensor.shape),
+                    "This model is not supported",
+                );
+            }
         };
         if rows == 0 || cols == 0 {
             return wrong("at least one value", format!("shape {:?}", tensor.shape), "Download the checkpoint again");
@@ -228,7 +234,8 @@ fn read_header(path: &Path, file: &[u8], index: usize) -> Result<Vec<(String, En
         return Err(wrong("length of the header", "8 bytes".into(), format!("a file of {} bytes", file.len())));
     };
     let length = u64::from_le_bytes(*length);
-    let header = usize::try_from(length.min(MAX_HEADER_BYTES + 1)).ok().and_then(|length| rest.split_at_checked(length));
+    let header =
+        usize::try_from(length.min(MAX_HEADER_BYTES + 1)).ok().and_then(|length| rest.split_at_checked(length));
     let Some((header, data)) = header.filter(|_| length <= MAX_HEADER_BYTES) else {
         return Err(wrong(
             "length of the header",
@@ -236,8 +243,9 @@ fn read_header(path: &Path, file: &[u8], index: usize) -> Result<Vec<(String, En
             format!("{length}"),
         ));
     };
-    let metadata: Metadata = serde_json::from_slice(header)
-        .map_err(|error| wrong("header", "tensors that follow each other and fit their shapes".into(), error.to_string()))?;
+    let metadata: Metadata = serde_json::from_slice(header).map_err(|error| {
+        wrong("header", "tensors that follow each other and fit their shapes".into(), error.to_string())
+    })?;
     if metadata.data_len() != data.len() {
         return Err(wrong("data", format!("{} bytes", metadata.data_len()), format!("{} bytes", data.len())));
     }

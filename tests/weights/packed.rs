@@ -65,7 +65,8 @@ fn no_integer_could_be_nearer() {
         for row in 0..rows {
             for (col, got) in matrix.row_f32(row).into_iter().enumerate() {
                 let word = matrix.scales[row * (cols / group) + col / group];
-                let (scale, bias) = (f16::from_bits(word as u16).to_f32(), f16::from_bits((word >> 16) as u16).to_f32());
+                let (scale, bias) =
+                    (f16::from_bits(word as u16).to_f32(), f16::from_bits((word >> 16) as u16).to_f32());
                 let value = values[row * cols + col];
                 let nearest = (0..1 << bits)
                     .map(|quant: u32| (scale * quant as f32 + bias - value).abs())
