@@ -1,1 +1,3 @@
+//! Every file format against its definition, the packed layout, and damaged files.
 
+mod packed;

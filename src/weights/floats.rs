@@ -125,11 +125,10 @@ pub(crate) struct FloatMatrix<'a> {
 }
 
 impl FloatMatrix<'_> {
-    /// The numbers of one row.
-    pub(crate) fn read_row(&self, row: usize, values: &mut [f32]) {
-        let stride = self.cols * self.element.size();
-        let start = self.order.in_file(row) * stride;
-        self.element.read(self.bytes.get(start..start + stride).unwrap_or_default(), values);
+    /// The numbers of one row, from `first` on, as many as `values` takes.
+    pub(crate) fn read_row(&self, row: usize, first: usize, values: &mut [f32]) {
+        let start = (self.order.in_file(row) * self.cols + first) * self.element.size();
+        self.element.read(self.bytes.get(start..).unwrap_or_default(), values);
     }
 
     /// Some rows in the packed layout.
@@ -138,7 +137,7 @@ impl FloatMatrix<'_> {
         PackedMatrix::build(name, rows.len(), self.cols, format, |tile, quants, scales| {
             let mut values = vec![0.0; self.cols];
             for (index, row) in tile.enumerate() {
-                self.read_row(rows.start + row, &mut values);
+                self.read_row(rows.start + row, 0, &mut values);
                 let quants = &mut quants[index * words..(index + 1) * words];
                 pack_row(name, &values, format, quants, &mut scales[index * groups..(index + 1) * groups])?;
             }
@@ -152,12 +151,22 @@ impl FloatMatrix<'_> {
             return Err(Error::Tensor {
                 name: name.into(),
                 expected: format!("shape [{expected}]"),
-                found: if self.rows == 1 { format!("[{}]", self.cols) } else { format!("[{}, {}]", self.rows, self.cols) },
+                found: if self.rows == 1 {
+                    format!("[{}]", self.cols)
+                } else {
+                    format!("[{}, {}]", self.rows, self.cols)
+                },
                 advice: "The weights do not belong to this config.json".into(),
             });
         }
         let mut values = vec![0.0; self.cols];
         self.element.read(self.bytes, &mut values);
-        Ok(values)
+        Ok(match self.order {
+            RowOrder::Plain => values,
+            // The numbers of a bias lie as the rows of its matrix do.
+            order @ RowOrder::Interleaved { .. } => {
+                (0..expected).filter_map(|index| values.get(order.in_file(index)).copied()).collect()
+            }
+        })
     }
 }
