@@ -32,22 +32,23 @@ impl Matmul {
         Ok(Self { kernel: Kernel::new(gpu, &spec)?, cols })
     }
 
-    /// Appends one dispatch per shard: `out[t, r] = matrix[r] . x[t]`, with `x` (tokens, cols) f16 and `out`
+    /// Appends one dispatch per shard: `out[t, first_out + r] = matrix[r] . x[t]`, with `x` (tokens, cols) f16 and `out`
     /// (tokens, rows) f32.
     pub fn record(
         &self,
         gpu: &Gpu,
         recorder: &mut Recorder,
         (x, matrix, out): (&Tensor, &Matrix, &Tensor),
+        first_out: usize,
         tokens: usize,
     ) -> Result<()> {
         x.expect_rows("matmul x", tokens, self.cols, Element::F16)?;
-        super::expect_columns("matmul out", out, tokens, matrix.rows)?;
+        super::expect_columns("matmul out", out, tokens, first_out + matrix.rows)?;
         for shard in &matrix.shards {
             let params = Params {
                 tokens: tokens as u32,
                 rows: shard.rows as u32,
-                first_out: shard.first_row as u32,
+                first_out: (first_out + shard.first_row) as u32,
                 out_cols: out.shape[1] as u32,
             };
             let mut tensors: Vec<Binding<'_>> = vec![x.into()];

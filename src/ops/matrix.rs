@@ -1,6 +1,6 @@
 //! A packed weight matrix on the device, in shards of rows small enough to bind, and which `weights` piece reads it.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::shader::Constant::{self, U32};
 use crate::gpu::{Binding, Element, Gpu, Tensor};
 use crate::weights::{Format, PackedMatrix};
@@ -35,52 +35,71 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// An empty matrix to which rows are appended as they come from the file.
-    pub fn new(rows: usize, cols: usize, format: Format) -> Self {
-        Self { rows, cols, format, shards: Vec::new() }
-    }
-
-    /// Rows that one shard may hold on `gpu`: bindings stay within 128 MiB everywhere, so that a model that loads on
-    /// one adapter loads on all.
-    pub fn shard_rows(cols: usize, format: Format) -> usize {
+    /// Room for a matrix. Bindings stay within 128 MiB even where the adapter offers more, so that a model that loads
+    /// on one adapter loads on all.
+    pub fn allocate(gpu: &Gpu, label: &str, rows: usize, cols: usize, format: Format) -> Result<Self> {
         const MOST_BYTES: usize = 128 << 20;
-        MOST_BYTES / (format.words_per_row(cols) * 4).max(1)
+        let shard_rows = MOST_BYTES / (format.words_per_row(cols) * 4).max(1);
+        Self::allocate_sharded(gpu, label, rows, cols, format, shard_rows)
     }
 
-    /// Uploads `packed` as the next rows.
-    pub fn append(&mut self, gpu: &Gpu, label: &str, packed: &PackedMatrix) -> Result<()> {
-        let first_row = self.shards.last().map_or(0, |shard| shard.first_row + shard.rows);
-        let words = self.format.words_per_row(self.cols);
-        let quants =
-            gpu.upload(format!("{label}.quants"), &[packed.rows, words], Element::U32, &packed.quants)?;
-        let scales = match self.format {
-            Format::F16 => None,
-            Format::Affine { .. } => {
-                let groups = self.format.groups_per_row(self.cols);
-                Some(gpu.upload(format!("{label}.scales"), &[packed.rows, groups], Element::U32, &packed.scales)?)
+    fn allocate_sharded(
+        gpu: &Gpu,
+        label: &str,
+        rows: usize,
+        cols: usize,
+        format: Format,
+        shard_rows: usize,
+    ) -> Result<Self> {
+        let (words, groups) = (format.words_per_row(cols), format.groups_per_row(cols));
+        let mut shards = Vec::new();
+        for first_row in (0..rows).step_by(shard_rows.max(1)) {
+            let rows = shard_rows.min(rows - first_row);
+            let quants = gpu.tensor(format!("{label}.quants"), &[rows, words], Element::U32)?;
+            let scales = match format {
+                Format::F16 => None,
+                Format::Affine { .. } => Some(gpu.tensor(format!("{label}.scales"), &[rows, groups], Element::U32)?),
+            };
+            shards.push(Shard { first_row, rows, quants, scales });
+        }
+        Ok(Self { rows, cols, format, shards })
+    }
+
+    /// Writes rows as they come from the file, from row `first` on.
+    pub fn write_rows(&self, gpu: &Gpu, first: usize, packed: &PackedMatrix) -> Result<()> {
+        if packed.cols != self.cols || packed.format != self.format || first + packed.rows > self.rows {
+            let expected = format!("rows of {} inputs in {}, at most {}", self.cols, self.format, self.rows);
+            let found = format!("{} rows of {} in {} at {first}", packed.rows, packed.cols, packed.format);
+            return Err(Error::shape("rows of a matrix", expected, found));
+        }
+        let (words, groups) = (self.format.words_per_row(self.cols), self.format.groups_per_row(self.cols));
+        for shard in &self.shards {
+            let start = first.max(shard.first_row);
+            let end = (first + packed.rows).min(shard.first_row + shard.rows);
+            if start >= end {
+                continue;
             }
-        };
-        self.shards.push(Shard { first_row, rows: packed.rows, quants, scales });
+            let (source, target) = (start - first, start - shard.first_row);
+            let count = end - start;
+            gpu.write(&shard.quants, target * words, &packed.quants[source * words..(source + count) * words])?;
+            if let Some(scales) = &shard.scales {
+                gpu.write(scales, target * groups, &packed.scales[source * groups..(source + count) * groups])?;
+            }
+        }
         Ok(())
     }
 
-    /// A matrix from one packed block, cut into shards. For tests and small models.
+    /// A matrix from one packed block, cut into shards of `shard_rows`. For tests.
     pub fn upload(gpu: &Gpu, label: &str, packed: &PackedMatrix, shard_rows: usize) -> Result<Self> {
-        let mut matrix = Self::new(packed.rows, packed.cols, packed.format);
-        let (words, groups) =
-            (packed.format.words_per_row(packed.cols), packed.format.groups_per_row(packed.cols));
-        for first in (0..packed.rows).step_by(shard_rows.max(1)) {
-            let rows = shard_rows.min(packed.rows - first);
-            let part = PackedMatrix {
-                rows,
-                cols: packed.cols,
-                format: packed.format,
-                quants: packed.quants[first * words..(first + rows) * words].to_vec(),
-                scales: packed.scales[first * groups..(first + rows) * groups].to_vec(),
-            };
-            matrix.append(gpu, label, &part)?;
-        }
+        let matrix = Self::allocate_sharded(gpu, label, packed.rows, packed.cols, packed.format, shard_rows)?;
+        matrix.write_rows(gpu, 0, packed)?;
         Ok(matrix)
+    }
+
+    /// Bytes that a matrix of this shape takes.
+    pub fn bytes(&self) -> u64 {
+        let words = self.format.words_per_row(self.cols) + self.format.groups_per_row(self.cols);
+        (self.rows * words * 4) as u64
     }
 }
 

@@ -33,13 +33,19 @@ impl Matvec {
         Ok(Self { kernel: Kernel::new(gpu, &spec)?, cols, rows_per_group })
     }
 
-    /// Appends one dispatch per shard: `out[r] = matrix[r] . x`, with `x` the first row of (tokens, cols) f16 and `out`
+    /// Appends one dispatch per shard: `out[first_out + r] = matrix[r] . x`, with `x` the first row of (tokens, cols) f16 and `out`
     /// f32 with at least as many values as the matrix has rows.
-    pub fn record(&self, gpu: &Gpu, recorder: &mut Recorder, x: &Tensor, matrix: &Matrix, out: &Tensor) -> Result<()> {
+    pub fn record(
+        &self,
+        gpu: &Gpu,
+        recorder: &mut Recorder,
+        (x, matrix, out): (&Tensor, &Matrix, &Tensor),
+        first_out: usize,
+    ) -> Result<()> {
         x.expect_rows("matvec x", 1, self.cols, Element::F16)?;
-        super::expect_columns("matvec out", out, 1, matrix.rows)?;
+        super::expect_columns("matvec out", out, 1, first_out + matrix.rows)?;
         for shard in &matrix.shards {
-            let params = Params { rows: shard.rows as u32, first_out: shard.first_row as u32 };
+            let params = Params { rows: shard.rows as u32, first_out: (first_out + shard.first_row) as u32 };
             let mut tensors: Vec<Binding<'_>> = vec![x.into()];
             tensors.extend(shard.bindings());
             tensors.push(out.into());

@@ -25,6 +25,7 @@ fn matches_twin() {
                         gpu,
                         &mut recorder,
                         (&upload_f16(gpu, "x", &[tokens, cols], &x), &on_gpu, &out),
+                        0,
                         tokens,
                     )
                     .unwrap();

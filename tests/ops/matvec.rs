@@ -21,9 +21,12 @@ fn matches_twin() {
                     .record(
                         gpu,
                         &mut recorder,
-                        &upload_f16(gpu, "x", &[1, cols], &x),
-                        &Matrix::upload(gpu, "w", &matrix, shard_rows).unwrap(),
-                        &out,
+                        (
+                            &upload_f16(gpu, "x", &[1, cols], &x),
+                            &Matrix::upload(gpu, "w", &matrix, shard_rows).unwrap(),
+                            &out,
+                        ),
+                        0,
                     )
                     .unwrap();
                 // f32 sums of `cols` products of size one in another order.

@@ -4,6 +4,7 @@ mod add_rms_norm;
 mod argmax;
 mod attend_dense;
 mod embed;
+mod log_probs;
 mod matmul;
 mod matvec;
 mod rms_norm;
