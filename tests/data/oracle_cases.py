@@ -28,7 +28,7 @@ CHATML = (
 # Merges of the byte-level BPE, in order: "Ġ" is a leading space.
 MERGES = (
     "Ġ t|h e|Ġt he|i n|Ġ a|e r|o n|Ġ s|r e|Ġ w|Ġ o|a t|n d|Ġ b|o u|i s|Ġ f|e n|o r|i t|in g|Ġ c|e s|Ġo f|a n|e d|Ġ m|a l|"
-    "Ġ in|Ġ p|Ġa nd|a r|Ġt o|o m|l e|Ġ d|i c|Ġ h|Ġt h|a s|Ġ l|i on|s t|Ġ n|l y|Ġ re|Ġ e|Ġb e|e l|a c|Ġ g|o w|v e|l l|Ġi s|"
+    "Ġ in|Ġ p|Ġa nd|a r|Ġt o|o m|l e|Ġ d|i c|Ġ h|Ġt h|a s|Ġ l|i on|s t|Ġ n|l y|Ġ re|Ġ e|Ġb e|e l|a c|Ġ g|o w|v e|l l|Ġ is|"
     "u s|e t|r o|a y"
 ).split("|")
 
@@ -49,6 +49,7 @@ def byte_level_tokenizer(adds_bos=True):
     """tokenizer.json: 5 special tokens, 256 bytes, 59 merges; digits are single tokens."""
     entries = SPECIAL + byte_characters() + [merge.replace(" ", "") for merge in MERGES]
     assert len(entries) == len(set(entries)) == VOCABULARY, len(entries)
+    assert all(half in entries for merge in MERGES for half in merge.split(" "))
     bos = {"id": "<s>", "ids": [1], "tokens": ["<s>"]}
     template = {
         "type": "TemplateProcessing",
