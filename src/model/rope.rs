@@ -82,9 +82,11 @@ fn long_rope(fields: &Fields<'_>, plain: &[f64], max_positions: usize) -> Result
     let list = if max_positions > original { "long_factor" } else { "short_factor" };
     let factors = fields.numbers(list, plain.len())?;
     let stretch = max_positions as f64 / original as f64;
-    // One position has no logarithm to divide by; such a model has nothing to stretch either.
-    let magnitude =
-        if stretch > 1.0 && original > 1 { (1.0 + stretch.ln() / (original as f64).ln()).sqrt() } else { 1.0 };
+    let magnitude = (1.0 + stretch.ln() / (original as f64).ln()).sqrt();
+    if !magnitude.is_finite() {
+        let expected = format!("a number that {max_positions} positions can be compared with");
+        return Err(fault("original_max_position_embeddings", &expected, &original.to_string(), "The file may be damaged"));
+    }
     let frequencies = plain.iter().zip(factors).map(|(frequency, factor)| frequency / factor).collect();
     Ok(Rope { frequencies, magnitude, kind: "longrope" })
 }
