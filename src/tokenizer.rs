@@ -29,7 +29,7 @@ fn tokenizer_error(problem: impl Into<String>, advice: &str) -> Error {
 pub struct Settings {
     /// The token that begins every text.
     pub bos: Option<u32>,
-    /// The tokens that end an answer.
+    /// The tokens that end an answer; the first is the one that templates write.
     pub eos: Vec<u32>,
     /// Whether the model wants `bos` in front.
     pub add_bos: bool,
@@ -147,6 +147,11 @@ impl Tokenizer {
     /// Whether `id` is a special token, which decoding leaves out.
     pub fn is_special(&self, id: u32) -> bool {
         self.special.contains(&id)
+    }
+
+    /// The texts of all special tokens.
+    pub fn special_texts(&self) -> impl Iterator<Item = String> {
+        self.special.iter().map(|&id| self.token_text(id))
     }
 
     /// Token ids of a text in which special tokens are meant as such. `with_bos` adds BOS if the model wants one and

@@ -38,10 +38,12 @@ pub(super) fn read(folder: &Path) -> Result<(tokenizers::Tokenizer, Settings)> {
     let ids =
         |key: &str| [&generation, &model].into_iter().flat_map(|file| numbers(file.get(key))).collect::<Vec<u32>>();
     let bos = named("bos_token").or_else(|| ids("bos_token_id").first().copied());
-    let mut eos = ids("eos_token_id");
-    eos.extend(named("eos_token"));
-    eos.sort_unstable();
-    eos.dedup();
+    let mut eos: Vec<u32> = named("eos_token").into_iter().collect();
+    for id in ids("eos_token_id") {
+        if !eos.contains(&id) {
+            eos.push(id);
+        }
+    }
     // Encoding nothing shows what the post-processor puts around a text.
     let processed = tokenizer.encode("", true).ok().and_then(|encoding| encoding.get_ids().first().copied());
     let add_bos = config.get("add_bos_token").and_then(Value::as_bool).unwrap_or(bos.is_some() && processed == bos);
