@@ -6,6 +6,24 @@ use foveal::weights::Checkpoint;
 use half::f16;
 use serde_json::{Map, Value, json};
 
+/// A file that other tools wrote.
+pub(crate) fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/weights").join(name)
+}
+
+/// A tensor of a safetensors file as numbers.
+pub(crate) fn expected(file: &str, name: &str) -> Vec<f32> {
+    let bytes = std::fs::read(data(file)).unwrap();
+    let tensors = ::safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = tensors.tensor(name).unwrap();
+    match tensor.dtype() {
+        ::safetensors::Dtype::F32 => {
+            tensor.data().chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+        }
+        _ => tensor.data().chunks(2).map(|b| half::f16::from_le_bytes(b.try_into().unwrap()).to_f32()).collect(),
+    }
+}
+
 /// A temporary model folder.
 pub(crate) struct Folder(tempfile::TempDir);
 

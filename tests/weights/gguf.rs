@@ -1,29 +1,12 @@
 //! GGUF files: those that the official Python package wrote, and our own with a lie in each field.
 
-use std::path::{Path, PathBuf};
-
 use foveal::weights::{Checkpoint, Format, GgufText, Kind};
 use serde_json::{Value, json};
 
-use super::build::{GgufFile, f32_bytes, gguf_text, gguf_texts, refusal};
-
-fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/weights").join(name)
-}
+use super::build::{GgufFile, data, expected, f32_bytes, gguf_text, gguf_texts, refusal};
 
 fn open(name: &str) -> Checkpoint {
     Checkpoint::open(&data(name)).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// A tensor of a safetensors file as numbers.
-fn expected(file: &str, name: &str) -> Vec<f32> {
-    let bytes = std::fs::read(data(file)).unwrap();
-    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let tensor = tensors.tensor(name).unwrap();
-    match tensor.dtype() {
-        safetensors::Dtype::F32 => tensor.data().chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect(),
-        _ => tensor.data().chunks(2).map(|b| half::f16::from_le_bytes(b.try_into().unwrap()).to_f32()).collect(),
-    }
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! MLX folders, written by plain loops from the format's definition.
 
-use foveal::weights::{Format, Kind};
+use foveal::weights::{Checkpoint, Format, Kind};
 use half::f16;
 use serde_json::{Value, json};
 
-use super::build::{Folder, bf16_bytes, f16_bytes, f32_bytes, safetensors, u32_bytes};
+use super::build::{Folder, bf16_bytes, data, expected, f16_bytes, f32_bytes, safetensors, u32_bytes};
 use super::packed::noise;
 
 /// A matrix in MLX's terms: any integers, any scales; and the numbers that they stand for.
@@ -64,6 +64,20 @@ fn every_width_and_group_is_read_bit_for_bit() {
             }
             let part = checkpoint.rows("l.weight", 3..5, Some(Format::F16)).unwrap();
             assert_eq!((part.format, part.row_f32(1)), (format, packed.row_f32(4)));
+        }
+    }
+}
+
+#[test]
+fn what_mlx_itself_wrote_is_read_bit_for_bit() {
+    let checkpoint = Checkpoint::open(&data("mlx")).unwrap();
+    for bits in [4, 8] {
+        for group in [32, 64, 128] {
+            let (module, name) = (format!("q{bits}_{group}"), format!("q{bits}_{group}.weight"));
+            assert_eq!(checkpoint.stored_format(&name), Some(Format::Affine { bits, group }));
+            let packed = checkpoint.rows(&name, 0..4, None).unwrap();
+            let got: Vec<f32> = (0..4).flat_map(|row| packed.row_f32(row)).collect();
+            assert_eq!(got, expected("mlx_expected.safetensors", &module), "{module}");
         }
     }
 }

@@ -7,7 +7,7 @@ use foveal::weights::quantize::{Recipe, quantize_folder};
 use foveal::weights::{Checkpoint, Format, Kind};
 use serde_json::{Value, json};
 
-use super::build::{Folder, bf16_bytes, f16_bytes, f32_bytes, safetensors};
+use super::build::{Folder, bf16_bytes, data, f16_bytes, f32_bytes, safetensors};
 use super::packed::noise;
 
 const LAYER: &str = "model.layers.0.mlp.up_proj.weight";
@@ -100,12 +100,11 @@ fn a_folder_of_numbers_reads_back_as_quantised_at_load() {
 
 #[test]
 fn integers_of_the_input_stay() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/weights");
-    let (_place, output) = check_same(&data.join("minicpm-00001-of-00003.gguf"), Recipe::default());
+    let (_place, output) = check_same(&data("minicpm-00001-of-00003.gguf"), Recipe::default());
     let checkpoint = Checkpoint::open(&output).unwrap();
     let q_proj = checkpoint.stored_format("model.layers.0.self_attn.q_proj.weight");
     assert_eq!(q_proj, Some(Format::Affine { bits: 8, group: 32 }), "Q8_0 in a folder of 4 bits");
-    let gguf = Checkpoint::open(&data.join("minicpm.gguf")).unwrap();
+    let gguf = Checkpoint::open(&data("minicpm.gguf")).unwrap();
     for field in ["model_type", "rope_scaling", "scale_depth", "eos_token_id", "vocab_size"] {
         assert_eq!(checkpoint.config()[field], gguf.config()[field], "{field}");
     }
