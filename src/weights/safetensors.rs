@@ -55,7 +55,7 @@ impl SafetensorsFolder {
             let path = folder.join(shard);
             let file = MappedFile::open(&path)?;
             let entries = read_header(&path, &file, files.len())?;
-            if let Some(missing) = promised.iter().find(|name| !entries.iter().any(|(held, _)| &held == name)) {
+            if let Some(missing) = promised.iter().find(|name| !entries.contains_key(*name)) {
                 return Err(Error::Format {
                     path: folder.join(INDEX),
                     what: format!("place of tensor \"{missing}\""),
@@ -204,7 +204,7 @@ fn read_index(path: &Path, index: &Value) -> Result<BTreeMap<PathBuf, BTreeSet<S
                 format!("{file:?}"),
             ));
         }
-        if !path.with_file_name(file).exists() {
+        if !shards.contains_key(Path::new(file)) && !path.with_file_name(file).exists() {
             return Err(Error::File {
                 path: path.with_file_name(file),
                 problem: "the index names this file, but it is not there".into(),
@@ -220,7 +220,7 @@ fn read_index(path: &Path, index: &Value) -> Result<BTreeMap<PathBuf, BTreeSet<S
 }
 
 /// Reads one file's header.
-fn read_header(path: &Path, file: &[u8], index: usize) -> Result<Vec<(String, Entry)>> {
+fn read_header(path: &Path, file: &[u8], index: usize) -> Result<BTreeMap<String, Entry>> {
     let wrong = |what: &str, expected: String, found: String| Error::Format {
         path: path.into(),
         what: what.into(),

@@ -266,6 +266,8 @@ fn fields_that_lie_are_refused() {
     assert!(
         changed(&|file| file.set("x", 9, [u32s(8).as_slice(), &u64::MAX.to_le_bytes()].concat())).contains("expected")
     );
+    let long = [u32s(0).as_slice(), &(1u64 << 23).to_le_bytes(), &vec![2; 1 << 23]].concat();
+    assert!(changed(&|file| file.set("llama.attention.head_count_kv", 9, &long)).contains("8388608"));
     let nested: Vec<u8> = (0..100).flat_map(|_| [u32s(9).as_slice(), &1u64.to_le_bytes()].concat()).collect();
     assert!(changed(&|file| file.set("x", 9, &nested)).contains("within each other"));
     assert!(changed(&|file| file.entries.push(("llama.block_count".into(), 4, u32s(1).to_vec()))).contains("two"));
