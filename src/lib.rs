@@ -5,6 +5,7 @@
 
 pub mod chat_template;
 pub mod cli;
+pub mod conversation;
 #[cfg(feature = "desktop")]
 pub mod desktop;
 pub mod error;

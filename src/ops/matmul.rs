@@ -1,0 +1,62 @@
+//! A packed matrix times the activations of many tokens. Shader: `shaders/matmul.wgsl`.
+
+use super::matrix::{self, Matrix};
+use crate::error::Result;
+use crate::gpu::{Binding, Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
+use crate::weights::Format;
+
+/// Side of the tile of tokens and rows that a workgroup computes.
+const TILE: usize = 64;
+
+/// Multiplies matrices of one width and format.
+pub struct Matmul {
+    kernel: Kernel,
+    cols: usize,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Params {
+    tokens: u32,
+    rows: u32,
+    first_out: u32,
+    out_cols: u32,
+}
+
+impl Matmul {
+    /// Compiles for matrices with `cols` inputs.
+    pub fn new(gpu: &Gpu, cols: usize, format: Format) -> Result<Self> {
+        let (piece, constants) = matrix::piece(format, cols);
+        let pieces = [("weights", piece)];
+        let spec = KernelSpec { name: "matmul", entry: "main", constants: &constants, pieces: &pieces };
+        Ok(Self { kernel: Kernel::new(gpu, &spec)?, cols })
+    }
+
+    /// Appends one dispatch per shard: `out[t, first_out + r] = matrix[r] . x[t]`, with `x` (tokens, cols) f16 and `out`
+    /// (tokens, rows) f32.
+    pub fn record(
+        &self,
+        gpu: &Gpu,
+        recorder: &mut Recorder,
+        (x, matrix, out): (&Tensor, &Matrix, &Tensor),
+        first_out: usize,
+        tokens: usize,
+    ) -> Result<()> {
+        x.expect_rows("matmul x", tokens, self.cols, Element::F16)?;
+        super::expect_columns("matmul out", out, tokens, first_out + matrix.rows)?;
+        for shard in &matrix.shards {
+            let params = Params {
+                tokens: tokens as u32,
+                rows: shard.rows as u32,
+                first_out: (first_out + shard.first_row) as u32,
+                out_cols: out.shape[1] as u32,
+            };
+            let mut tensors: Vec<Binding<'_>> = vec![x.into()];
+            tensors.extend(shard.bindings());
+            tensors.push(out.into());
+            let size = [shard.rows.div_ceil(TILE) as u32, tokens.div_ceil(TILE) as u32, 1];
+            recorder.dispatch(gpu, &self.kernel, &tensors, &params, size, (tokens * shard.rows * self.cols) as u64)?;
+        }
+        Ok(())
+    }
+}
