@@ -59,7 +59,7 @@ pub struct SparseSettings {
 impl HeadShape {
     /// An error unless heads divide evenly and the width is one that the kernels take.
     pub fn new(heads: usize, kv_heads: usize, head_dim: usize) -> Result<Self> {
-        if kv_heads == 0 || heads == 0 || heads % kv_heads != 0 {
+        if kv_heads == 0 || heads == 0 || !heads.is_multiple_of(kv_heads) {
             let expected = format!("a multiple of the {kv_heads} key heads");
             return Err(config("num_attention_heads", expected, heads));
         }
@@ -106,13 +106,17 @@ impl SparseSettings {
             return Err(config("sparse_config.kernel_stride", "4, 8, 16, 32 or 64".into(), stride));
         }
         if self.kernel_size != 2 * stride {
-            return Err(config("sparse_config.kernel_size", format!("twice the stride, {}", 2 * stride), self.kernel_size));
+            return Err(config(
+                "sparse_config.kernel_size",
+                format!("twice the stride, {}", 2 * stride),
+                self.kernel_size,
+            ));
         }
         if self.block_size != Self::FINE_PER_BLOCK * stride {
             let expected = format!("four strides, {}", Self::FINE_PER_BLOCK * stride);
             return Err(config("sparse_config.block_size", expected, self.block_size));
         }
-        if self.window_size == 0 || self.window_size % self.block_size != 0 || self.window_size > 1 << 20 {
+        if self.window_size == 0 || !self.window_size.is_multiple_of(self.block_size) || self.window_size > 1 << 20 {
             let expected = format!("a multiple of the block size {}, at most 1048576", self.block_size);
             return Err(config("sparse_config.window_size", expected, self.window_size));
         }
