@@ -17,6 +17,7 @@ pub mod ops;
 pub mod reference;
 pub mod sampler;
 pub mod session;
+pub mod sparse_settings;
 pub mod tokenizer;
 pub mod trace;
 pub mod weights;
