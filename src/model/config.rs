@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::attention_mode::SparseConfig;
 use super::rope::Rope;
 use crate::error::{Error, Result};
 use crate::ops::HeadShape;
@@ -47,8 +48,8 @@ pub struct ModelConfig {
     pub residual_scale: f32,
     /// Factor on the last normalisation, before the head.
     pub logit_scale: f32,
-    /// `sparse_config` as the file has it.
-    pub sparse: Option<Value>,
+    /// The sparse mode.
+    pub sparse: SparseConfig,
 }
 
 impl ModelConfig {
@@ -92,7 +93,7 @@ impl ModelConfig {
             embedding_scale: scaled("scale_emb", 1.0)? as f32,
             residual_scale: if minicpm { (scaled("scale_depth", 1.0)? / (layers as f64).sqrt()) as f32 } else { 1.0 },
             logit_scale: if minicpm { (base / hidden_size as f64) as f32 } else { 1.0 },
-            sparse: json.get("sparse_config").filter(|value| !value.is_null()).cloned(),
+            sparse: SparseConfig::new(json.get("sparse_config").filter(|value| !value.is_null()), family)?,
         };
         config.check_widths()?;
         Ok(config)
@@ -140,7 +141,7 @@ fn head_shape(fields: &Fields<'_>, hidden_size: usize) -> Result<HeadShape> {
     if ![32, 64, 96, 128].contains(&head_dim) {
         return Err(fault("head_dim", "32, 64, 96 or 128", &head_dim.to_string(), "Other sizes are not supported"));
     }
-    Ok(HeadShape { heads, kv_heads, head_dim })
+    HeadShape::new(heads, kv_heads, head_dim)
 }
 
 /// Typed access to a JSON object with errors that name the field.
@@ -163,6 +164,10 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn size_or(&self, field: &str, default: usize) -> Result<usize> {
         if self.present(field).is_some() { self.size(field) } else { Ok(default) }
+    }
+
+    pub(crate) fn count_or(&self, field: &str, default: usize) -> Result<usize> {
+        if self.present(field).and_then(Value::as_u64) == Some(0) { Ok(0) } else { self.size_or(field, default) }
     }
 
     pub(crate) fn number_or(&self, field: &str, default: f64) -> Result<f64> {

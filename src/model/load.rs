@@ -90,7 +90,7 @@ impl Model {
             });
         }
         let norm = vector(names::NORM, config.hidden_size)?;
-        let scratch = Scratch::new(gpu, &config, chunk)?;
+        let scratch = Scratch::new(gpu, &config, ops.sparse(), chunk, memory.capacity())?;
         Ok(Self { gpu: Arc::clone(gpu), ops, embedding, head, layers, norm, scratch, memory, config })
     }
 }

@@ -71,7 +71,7 @@ impl Model {
             });
         }
         let norm: Tensor = ones()?;
-        let scratch = Scratch::new(gpu, &config, chunk)?;
+        let scratch = Scratch::new(gpu, &config, ops.sparse(), chunk, memory.capacity())?;
         Ok(Self { gpu: Arc::clone(gpu), ops, embedding, head, layers, norm, scratch, memory, config })
     }
 }
