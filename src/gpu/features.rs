@@ -82,9 +82,8 @@ pub struct Features {
 impl Features {
     /// What `adapter` offers, less what the user switched off.
     pub(super) fn of(adapter: &wgpu::Adapter, without: &BTreeSet<Feature>) -> Self {
-        let has = |feature: wgpu::Features, name: Feature| {
-            adapter.features().contains(feature) && !without.contains(&name)
-        };
+        let has =
+            |feature: wgpu::Features, name: Feature| adapter.features().contains(feature) && !without.contains(&name);
         let f16 = has(wgpu::Features::SHADER_F16, Feature::F16);
         let coop = f16 && has(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, Feature::Coop);
         Self {

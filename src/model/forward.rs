@@ -239,14 +239,7 @@ impl Model {
         self.multiply(recorder, &layer.down, &s.activated, &s.delta, step)
     }
 
-    fn multiply(
-        &self,
-        recorder: &mut Recorder,
-        linear: &Linear,
-        x: &Tensor,
-        out: &Tensor,
-        step: Step,
-    ) -> Result<()> {
+    fn multiply(&self, recorder: &mut Recorder, linear: &Linear, x: &Tensor, out: &Tensor, step: Step) -> Result<()> {
         if step.tokens == 1 {
             linear.record_decode(&self.gpu, recorder, x, out)
         } else {

@@ -55,8 +55,7 @@ impl MemoryPlan {
         let available = available_memory(gpu);
         let fits = |context: usize| {
             let plan = Self { kv_cache: KvCache::bytes(config.layers, config.heads, context), ..*self };
-            plan.total() <= available
-                && KvCache::largest_tensor_bytes(config.heads, context) <= gpu.max_binding_bytes()
+            plan.total() <= available && KvCache::largest_tensor_bytes(config.heads, context) <= gpu.max_binding_bytes()
         };
         if fits(self.context) {
             return Ok(());

@@ -3,9 +3,7 @@
 //! Everything is f32. Weights stay in the packed form that the device would have, so that both compute with the same
 //! numbers.
 
-use super::{
-    AttendDenseShape, add_rms_norm, attend_dense, embed, log_probs, matmul, rms_norm, rope_and_store, swiglu,
-};
+use super::{AttendDenseShape, add_rms_norm, attend_dense, embed, log_probs, matmul, rms_norm, rope_and_store, swiglu};
 use crate::error::{Error, Result};
 use crate::model::{LoadOptions, ModelConfig, Progress, Stage, names};
 use crate::weights::{Checkpoint, PackedMatrix};
@@ -114,9 +112,8 @@ impl CpuModel {
     /// ln of the probability of each target after each state.
     pub fn score(&self, states: &[f32], targets: &[u32]) -> Vec<f32> {
         let rows = 64 * self.config.hidden_size;
-        let chunk = |(states, targets): (&[f32], &[u32])| {
-            log_probs(&self.logits(states), self.config.vocab_size, targets)
-        };
+        let chunk =
+            |(states, targets): (&[f32], &[u32])| log_probs(&self.logits(states), self.config.vocab_size, targets);
         states.chunks(rows).zip(targets.chunks(64)).flat_map(chunk).collect()
     }
 }

@@ -21,13 +21,7 @@ fn matches_twin() {
                 let on_gpu = Matrix::upload(gpu, "w", &matrix, shard_rows).unwrap();
                 Matmul::new(gpu, cols, format)
                     .unwrap()
-                    .record(
-                        gpu,
-                        &mut recorder,
-                        (&upload_f16(gpu, "x", &[tokens, cols], &x), &on_gpu, &out),
-                        0,
-                        tokens,
-                    )
+                    .record(gpu, &mut recorder, (&upload_f16(gpu, "x", &[tokens, cols], &x), &on_gpu, &out), 0, tokens)
                     .unwrap();
                 let expected = reference::matmul(&x, &matrix);
                 let got = read_f32(gpu, &mut recorder, &out);
