@@ -56,7 +56,9 @@ fn products(gpu: &Gpu, config: &ModelConfig, format: Format) -> Result<()> {
         let one = shortest(gpu, &mut |recorder| matvec.record(gpu, recorder, (&x, &matrix, &out), 0))?;
         let teraflops = 2.0 * (rows * cols * CHUNK) as f64 / many / 1e6;
         let gigabytes = matrix.bytes() as f64 / one / 1e3;
-        println!("  {name:<14} {rows:>6} x {cols:<6} {many:>9.0} us {teraflops:>6.1} TFLOP/s | {one:>7.1} us {gigabytes:>6.0} GB/s");
+        println!(
+            "  {name:<14} {rows:>6} x {cols:<6} {many:>9.0} us {teraflops:>6.1} TFLOP/s | {one:>7.1} us {gigabytes:>6.0} GB/s"
+        );
     }
     Ok(())
 }
@@ -118,18 +120,15 @@ impl LayerBench {
     fn dense_prompt(&self, gpu: &Gpu) -> Result<f64> {
         let chunks = || (0..self.length).step_by(CHUNK).map(|start| (start, CHUNK.min(self.length - start)));
         let time = shortest(gpu, &mut |recorder| {
-            chunks().try_for_each(|(start, tokens)| {
-                self.dense.record_prefill(gpu, recorder, &self.args(start, tokens))
-            })
+            chunks().try_for_each(|(start, tokens)| self.dense.record_prefill(gpu, recorder, &self.args(start, tokens)))
         })?;
         Ok(time / 1e3)
     }
 
     /// Milliseconds for one token at the end.
     fn dense_token(&self, gpu: &Gpu) -> Result<f64> {
-        let time = shortest(gpu, &mut |recorder| {
-            self.dense.record_decode(gpu, recorder, &self.args(self.length - 1, 1))
-        })?;
+        let time =
+            shortest(gpu, &mut |recorder| self.dense.record_decode(gpu, recorder, &self.args(self.length - 1, 1)))?;
         Ok(time / 1e3)
     }
 }

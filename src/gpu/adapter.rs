@@ -30,11 +30,7 @@ pub struct AdapterSummary {
 
 /// All adapters, best first.
 pub fn list() -> Vec<AdapterSummary> {
-    enumerate(&super::device::instance())
-        .iter()
-        .enumerate()
-        .map(|(index, adapter)| summary(index, adapter))
-        .collect()
+    enumerate(&super::device::instance()).iter().enumerate().map(|(index, adapter)| summary(index, adapter)).collect()
 }
 
 pub(super) fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {

@@ -65,8 +65,7 @@ impl SparseConfig {
     /// From the value of `sparse_config`, which may be absent.
     pub fn new(json: Option<&Value>, family: Family) -> Result<Self> {
         let Some(json) = json else {
-            let origin =
-                if family == Family::MiniCpm { SparseOrigin::Published } else { SparseOrigin::Experimental };
+            let origin = if family == Family::MiniCpm { SparseOrigin::Published } else { SparseOrigin::Experimental };
             return Ok(Self { settings: SparseSettings::MINICPM4_1, dense_len: DENSE_LEN, origin });
         };
         let fields = Fields(json);

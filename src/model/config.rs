@@ -135,7 +135,12 @@ fn head_shape(fields: &Fields<'_>, hidden_size: usize) -> Result<HeadShape> {
         Some(_) => fields.size("head_dim")?,
         None if hidden_size % heads == 0 => hidden_size / heads,
         None => {
-            return Err(fault("num_attention_heads", &format!("a divisor of {hidden_size}"), &heads.to_string(), DAMAGED));
+            return Err(fault(
+                "num_attention_heads",
+                &format!("a divisor of {hidden_size}"),
+                &heads.to_string(),
+                DAMAGED,
+            ));
         }
     };
     if ![32, 64, 96, 128].contains(&head_dim) {
@@ -180,7 +185,11 @@ impl<'a> Fields<'a> {
         let wrong = |found: String| fault(field, &format!("a list of {count} positive numbers"), &found, DAMAGED);
         let list = self.present(field).and_then(Value::as_array).ok_or_else(|| wrong("none".into()))?;
         let numbers: Vec<f64> = list.iter().filter_map(Value::as_f64).filter(|n| n.is_finite() && *n > 0.0).collect();
-        if numbers.len() == count && list.len() == count { Ok(numbers) } else { Err(wrong(format!("{} entries", list.len()))) }
+        if numbers.len() == count && list.len() == count {
+            Ok(numbers)
+        } else {
+            Err(wrong(format!("{} entries", list.len())))
+        }
     }
 
     pub(crate) fn text(&self, field: &str) -> Result<Option<&'a str>> {

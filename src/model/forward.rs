@@ -130,7 +130,14 @@ impl Model {
 
     /// Runs `ids` through all layers, filling the cache. The last block's output is still to be added: that is up to
     /// [`Model::record_logits`] or [`Model::score`].
-    pub fn record_layers(&self, recorder: &mut Recorder, cache: &KvCache, ids: &[u32], start: usize, mode: Mode) -> Result<()> {
+    pub fn record_layers(
+        &self,
+        recorder: &mut Recorder,
+        cache: &KvCache,
+        ids: &[u32],
+        start: usize,
+        mode: Mode,
+    ) -> Result<()> {
         let step = Step { start, tokens: ids.len(), mode };
         self.check(step, cache, ids)?;
         // What an earlier step recorded must be with the driver before its inputs are written over.
@@ -230,7 +237,13 @@ impl Model {
         self.ops.add_rms_norm.record(&self.gpu, recorder, &args)
     }
 
-    fn attention(&self, recorder: &mut Recorder, (index, layer): (usize, &Layer), cache: &LayerCache, step: Step) -> Result<()> {
+    fn attention(
+        &self,
+        recorder: &mut Recorder,
+        (index, layer): (usize, &Layer),
+        cache: &LayerCache,
+        step: Step,
+    ) -> Result<()> {
         let s = &self.scratch;
         self.multiply(recorder, &layer.qkv, &s.normed, &s.qkv, step)?;
         let rope = RopeAndStoreArgs {
@@ -261,14 +274,7 @@ impl Model {
         self.multiply(recorder, &layer.down, &s.activated, &s.delta, step)
     }
 
-    fn multiply(
-        &self,
-        recorder: &mut Recorder,
-        linear: &Linear,
-        x: &Tensor,
-        out: &Tensor,
-        step: Step,
-    ) -> Result<()> {
+    fn multiply(&self, recorder: &mut Recorder, linear: &Linear, x: &Tensor, out: &Tensor, step: Step) -> Result<()> {
         if step.tokens == 1 {
             linear.record_decode(&self.gpu, recorder, x, out)
         } else {

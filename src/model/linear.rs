@@ -58,10 +58,7 @@ pub(crate) struct Multipliers {
 pub(crate) type MultiplierTable = HashMap<(usize, Format), Arc<Multipliers>>;
 
 /// Compiles the kernels for every (width, format) among `sources`, in parallel.
-pub(crate) fn compile_multipliers<'a>(
-    gpu: &Gpu,
-    sources: impl Iterator<Item = &'a Source>,
-) -> Result<MultiplierTable> {
+pub(crate) fn compile_multipliers<'a>(gpu: &Gpu, sources: impl Iterator<Item = &'a Source>) -> Result<MultiplierTable> {
     let mut wanted: Vec<(usize, Format)> = Vec::new();
     for source in sources {
         if !wanted.contains(&(source.cols, source.format)) {
@@ -222,11 +219,7 @@ impl SourceList {
             let shape = (config.vocab_size, hidden);
             Source::find(checkpoint, name.into(), shape, table_target)
         };
-        let head = if config.tied {
-            None
-        } else {
-            Some(table(names::HEAD)?)
-        };
+        let head = if config.tied { None } else { Some(table(names::HEAD)?) };
         let layer = |index: usize| -> Result<LayerSources> {
             let find = |part: &str, rows: usize, cols: usize| {
                 Source::find(checkpoint, names::layer(index, part), (rows, cols), target)
@@ -252,9 +245,10 @@ impl SourceList {
 
     /// All of them.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Source> {
-        let maps = self.layers.iter().flat_map(|layer| {
-            [&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down].into_iter().flatten()
-        });
+        let maps = self
+            .layers
+            .iter()
+            .flat_map(|layer| [&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down].into_iter().flatten());
         [Some(&self.embedding), self.head.as_ref()].into_iter().flatten().chain(maps)
     }
 

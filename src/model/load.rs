@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::config::ModelConfig;
 use super::forward::{Layer, Model, Ops};
 use super::linear::{self, Linear, SourceList};
+use super::names;
 use super::plan::{self, MemoryPlan};
 use super::scratch::Scratch;
-use super::names;
 use crate::error::{Error, Result};
 use crate::gpu::{Element, Gpu, Tensor};
 use crate::weights::{Checkpoint, Format};
@@ -73,8 +73,7 @@ impl Model {
             done += bytes;
             progress(Stage::Uploading, done, total)
         };
-        let mut linear =
-            |sources: &[linear::Source]| Linear::load(gpu, checkpoint, &table, sources, &mut loaded);
+        let mut linear = |sources: &[linear::Source]| Linear::load(gpu, checkpoint, &table, sources, &mut loaded);
         let vector = |name: &str, count: usize| upload_vector(gpu, checkpoint, name, count);
         let embedding = linear(std::slice::from_ref(&sources.embedding))?;
         let head = sources.head.as_ref().map(|head| linear(std::slice::from_ref(head))).transpose()?;

@@ -18,5 +18,4 @@ pub use forward::{Model, Step};
 pub use load::{LoadOptions, Progress, Stage};
 pub use plan::MemoryPlan;
 
-
 pub(crate) use linear::{Source, SourceList};

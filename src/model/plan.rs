@@ -59,9 +59,11 @@ impl MemoryPlan {
     pub fn check(&self, gpu: &Gpu, config: &ModelConfig) -> Result<()> {
         let available = available_memory(gpu);
         let fits = |context: usize| {
-            let plan = Self { kv_cache: KvCache::bytes(config.layers, config.heads, &config.sparse.settings, context), ..*self };
-            plan.total() <= available
-                && KvCache::largest_tensor_bytes(config.heads, context) <= gpu.max_binding_bytes()
+            let plan = Self {
+                kv_cache: KvCache::bytes(config.layers, config.heads, &config.sparse.settings, context),
+                ..*self
+            };
+            plan.total() <= available && KvCache::largest_tensor_bytes(config.heads, context) <= gpu.max_binding_bytes()
         };
         if fits(self.context) {
             return Ok(());

@@ -80,13 +80,7 @@ impl SparseScratch {
 pub(crate) const HEAD_ROWS: usize = 64;
 
 impl Scratch {
-    pub(crate) fn new(
-        gpu: &Gpu,
-        config: &ModelConfig,
-        ops: &SparseOps,
-        chunk: usize,
-        capacity: usize,
-    ) -> Result<Self> {
+    pub(crate) fn new(gpu: &Gpu, config: &ModelConfig, ops: &SparseOps, chunk: usize, capacity: usize) -> Result<Self> {
         let rows = Self::rows(chunk);
         let tensor = |label: &str, columns: usize, element| gpu.tensor(label, &[rows, columns], element);
         let (hidden, attention) = (config.hidden_size, config.attention_width());

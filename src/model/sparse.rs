@@ -97,12 +97,7 @@ fn select_args<'a>(scratch: &'a Scratch, ids: &'a Tensor, step: Step) -> SelectB
     SelectBlocksArgs { scores: &scratch.sparse.scores, ids, start: step.start, tokens: step.tokens }
 }
 
-fn attend_args<'a>(
-    scratch: &'a Scratch,
-    cache: &'a LayerCache,
-    ids: &'a Tensor,
-    step: Step,
-) -> AttendSparseArgs<'a> {
+fn attend_args<'a>(scratch: &'a Scratch, cache: &'a LayerCache, ids: &'a Tensor, step: Step) -> AttendSparseArgs<'a> {
     AttendSparseArgs {
         q: &scratch.queries,
         keys: &cache.keys,

@@ -132,9 +132,8 @@ impl CpuModel {
     /// ln of the probability of each target after each state.
     pub fn score(&self, states: &[f32], targets: &[u32]) -> Vec<f32> {
         let rows = 64 * self.config.hidden_size;
-        let chunk = |(states, targets): (&[f32], &[u32])| {
-            log_probs(&self.logits(states), self.config.vocab_size, targets)
-        };
+        let chunk =
+            |(states, targets): (&[f32], &[u32])| log_probs(&self.logits(states), self.config.vocab_size, targets);
         states.chunks(rows).zip(targets.chunks(64)).flat_map(chunk).collect()
     }
 }
@@ -150,9 +149,8 @@ fn sparse(
     let (heads, settings) = (config.heads, config.sparse.settings);
     let queries = &rotated.queries;
     let tokens = queries.len() / (heads.heads * heads.head_dim);
-    let compress = |stride: usize| {
-        compress_keys(keys, heads.kv_heads, capacity, heads.head_dim, start + tokens, stride)
-    };
+    let compress =
+        |stride: usize| compress_keys(keys, heads.kv_heads, capacity, heads.head_dim, start + tokens, stride);
     let (fine, coarse) = (compress(settings.kernel_stride), compress(settings.block_size));
     let scores = score_blocks(queries, &fine, &coarse, &heads, &settings, capacity, start);
     let ids = select_blocks(&scores, heads.kv_heads, tokens, &settings, start);

@@ -33,8 +33,7 @@ fn matches_twin() {
             )
             .unwrap();
             let skip = first_row * width;
-            let expected =
-                reference::add_rms_norm(&mut stream[skip..], &delta[skip..], &weight, 1e-6, 0.35, 0.5);
+            let expected = reference::add_rms_norm(&mut stream[skip..], &delta[skip..], &weight, 1e-6, 0.35, 0.5);
             close("out", &read_f32(gpu, &mut recorder, &out), &expected, 1e-5, 1e-3);
             // Rows before the first are left alone; the others hold the sum.
             close("stream", &read_f32(gpu, &mut recorder, &on_gpu), &stream, 1e-6, 1e-6);

@@ -1,6 +1,6 @@
 use foveal::gpu::Element;
-use foveal::ops::attend_dense::{AttendDense, AttendDenseArgs};
 use foveal::ops::HeadShape;
+use foveal::ops::attend_dense::{AttendDense, AttendDenseArgs};
 use foveal::reference::{self, AttendDenseShape};
 
 use crate::harness::{Random, close, on_each_gpu, poisoned, read_f32, recorder, upload_f16};

@@ -9,9 +9,14 @@ use crate::harness::{Random, close, on_each_gpu, poisoned, read_f32, recorder, u
 fn matches_twin() {
     on_each_gpu(|gpu| {
         // One token, odd, exact tile, larger than a tile, several shards.
-        for (tokens, rows, cols, shard_rows) in
-            [(1, 3, 32, 100), (5, 7, 96, 3), (64, 64, 128, 1000), (67, 131, 544, 70), (3, 40, 4096, 1000), (150, 256, 160, 128)]
-        {
+        for (tokens, rows, cols, shard_rows) in [
+            (1, 3, 32, 100),
+            (5, 7, 96, 3),
+            (64, 64, 128, 1000),
+            (67, 131, 544, 70),
+            (3, 40, 4096, 1000),
+            (150, 256, 160, 128),
+        ] {
             for format in formats(cols) {
                 let mut random = Random::new((tokens * rows * cols) as u64);
                 let matrix = random_matrix(&mut random, rows, cols, format);
@@ -23,13 +28,7 @@ fn matches_twin() {
                 let on_gpu = Matrix::upload(gpu, "w", &matrix, shard_rows).unwrap();
                 Matmul::new(gpu, cols, format)
                     .unwrap()
-                    .record(
-                        gpu,
-                        &mut recorder,
-                        (&upload_padded(gpu, padded, cols, &x), &on_gpu, &out),
-                        0,
-                        tokens,
-                    )
+                    .record(gpu, &mut recorder, (&upload_padded(gpu, padded, cols, &x), &on_gpu, &out), 0, tokens)
                     .unwrap();
                 let expected = reference::matmul(&x, &matrix);
                 let got = read_f32(gpu, &mut recorder, &out);

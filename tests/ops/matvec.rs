@@ -39,7 +39,13 @@ fn matches_twin() {
 
 #[test]
 fn twin_by_hand() {
-    let matrix = PackedMatrix::quantize("w", 2, 8, &[1., 2., 3., 4., 5., 6., 7., 8., 0., 0., 0., 0., 0., 0., 0., 2.], Format::F16);
+    let matrix = PackedMatrix::quantize(
+        "w",
+        2,
+        8,
+        &[1., 2., 3., 4., 5., 6., 7., 8., 0., 0., 0., 0., 0., 0., 0., 2.],
+        Format::F16,
+    );
     let out = reference::matvec(&[1., 1., 1., 1., 1., 1., 1., 0.5], &matrix.unwrap());
     close("by hand", &out, &[32.0, 1.0], 0.0, 0.0);
 }

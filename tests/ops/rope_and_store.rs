@@ -1,6 +1,6 @@
 use foveal::gpu::Element;
-use foveal::ops::rope_and_store::{RopeAndStore, RopeAndStoreArgs};
 use foveal::ops::HeadShape;
+use foveal::ops::rope_and_store::{RopeAndStore, RopeAndStoreArgs};
 use foveal::reference;
 
 use crate::harness::{Random, close, on_each_gpu, poisoned, read_f32, recorder, upload_f32};
