@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Feature, Gpu, GpuOptions, OpTime};
-use crate::model::{LoadOptions, Model, random};
+use crate::model::{Attention, LoadOptions, Model, random};
 use crate::session::Session;
 use crate::weights::Format;
 
@@ -42,6 +42,9 @@ pub struct BenchArgs {
     /// Tokens of a prefill step
     #[arg(long)]
     chunk: Option<usize>,
+    /// auto, dense or sparse
+    #[arg(long, default_value = "auto")]
+    attention: Attention,
     /// Optional features to leave unused
     #[arg(long, value_delimiter = ',')]
     without: Vec<Feature>,
@@ -85,6 +88,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let model = Model::random(&gpu, random::shape(&args.shape)?, format, &load)?;
     eprintln!("{} in {:.1} s; {}", args.shape, started.elapsed().as_secs_f64(), model.memory.describe());
     let mut session = Session::with_model(model, Duration::from_millis(100))?;
+    session.set_attention(args.attention);
     let mut rows = Vec::new();
     for depth in &args.depths {
         session.pretend(*depth)?;

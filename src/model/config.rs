@@ -56,11 +56,7 @@ impl ModelConfig {
     /// Reads and checks a config.json.
     pub fn new(json: &Value) -> Result<Self> {
         let fields = Fields(json);
-        let family = match fields.text("model_type")?.unwrap_or("minicpm") {
-            "minicpm" | "minicpm4" => Family::MiniCpm,
-            "llama" => Family::Llama,
-            other => return Err(fault("model_type", "minicpm or llama", other, "Other families are not supported")),
-        };
+        let family = family(&fields)?;
         let hidden_size = fields.size("hidden_size")?;
         let layers = fields.size("num_hidden_layers")?;
         let heads = head_shape(&fields, hidden_size)?;
@@ -124,6 +120,19 @@ impl ModelConfig {
 }
 
 const DAMAGED: &str = "The file may be damaged: fetch it again";
+
+/// `model_type`, or where it is missing (MiniCPM4-0.5B has none) the class named under `architectures`.
+fn family(fields: &Fields<'_>) -> Result<Family> {
+    let class = || fields.present("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
+    match (fields.text("model_type")?, class()) {
+        (Some("minicpm" | "minicpm4"), _) | (None, Some("MiniCPMForCausalLM")) => Ok(Family::MiniCpm),
+        (Some("llama"), _) | (None, Some("LlamaForCausalLM")) => Ok(Family::Llama),
+        (named, class) => {
+            let found = named.or(class).unwrap_or("nothing");
+            Err(fault("model_type", "minicpm or llama", found, "Other families are not supported"))
+        }
+    }
+}
 
 fn head_shape(fields: &Fields<'_>, hidden_size: usize) -> Result<HeadShape> {
     let heads = fields.size("num_attention_heads")?;

@@ -49,7 +49,7 @@ impl CpuModel {
     /// Reads all weights.
     pub fn load(checkpoint: &Checkpoint, options: &LoadOptions, progress: &mut Progress<'_>) -> Result<Self> {
         let config = ModelConfig::new(checkpoint.config())?;
-        let sources = crate::model::SourceList::find(checkpoint, &config, options.quantize)?;
+        let sources = crate::model::SourceList::find(checkpoint, &config, options.quantize.as_ref())?;
         let (total, mut done) = (sources.bytes(), 0);
         let mut read = |source: &crate::model::Source| -> Result<PackedMatrix> {
             let matrix = checkpoint.rows(&source.name, 0..source.rows, Some(source.format))?;
