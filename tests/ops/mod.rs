@@ -7,3 +7,4 @@ mod rms_norm;
 mod score_blocks;
 mod select_blocks;
 mod sparse_chain; // the four sparse ops together: chunked = one shot = decode = twins
+mod sparse_golden; // outputs of the official kernels, vectors of a float64 reference
