@@ -1,7 +1,7 @@
 //! What the op tests share: the device in each variant, random data from a seed, poisoned outputs, comparison.
 
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use foveal::gpu::{Element, Feature, Gpu, GpuOptions, Recorder, Tensor};
@@ -9,12 +9,13 @@ use half::f16;
 
 /// The device with everything it offers, and once for each optional feature switched off, opened once for all tests.
 /// Empty, with a loud line that CI fails on, where there is no adapter.
-pub(crate) fn gpus() -> &'static [(String, Gpu)] {
-    static GPUS: OnceLock<Vec<(String, Gpu)>> = OnceLock::new();
+pub(crate) fn gpu_variants() -> &'static [(String, Arc<Gpu>)] {
+    static GPUS: OnceLock<Vec<(String, Arc<Gpu>)>> = OnceLock::new();
     GPUS.get_or_init(|| {
         let open = |without: &[Feature]| {
             let without: BTreeSet<_> = without.iter().copied().collect();
-            Gpu::open(&GpuOptions { device: std::env::var("FOVEAL_TEST_DEVICE").ok(), without, cache_folder: None })
+            let device = std::env::var("FOVEAL_TEST_DEVICE").ok();
+            Gpu::open(&GpuOptions { device, without, cache_folder: None }).map(Arc::new)
         };
         let all = match open(&[]) {
             Ok(gpu) => gpu,
@@ -37,7 +38,7 @@ pub(crate) fn gpus() -> &'static [(String, Gpu)] {
 
 /// Runs `test` on every variant of the device.
 pub(crate) fn on_each_gpu(test: impl Fn(&Gpu)) {
-    for (variant, gpu) in gpus() {
+    for (variant, gpu) in gpu_variants() {
         eprintln!("variant: {variant}");
         test(gpu);
         gpu.check().unwrap_or_else(|error| panic!("{variant}: {error}"));

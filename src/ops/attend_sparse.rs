@@ -4,7 +4,7 @@ use super::{ROW_GROUP, quads};
 use crate::error::{Error, Result};
 use crate::gpu::shader::Constant::{F32, U32};
 use crate::gpu::{Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
-use crate::reference::{HeadShape, SparseSettings};
+use crate::sparse_settings::{HeadShape, SparseSettings};
 
 /// Keys of a tile.
 const TILE: usize = 64;

@@ -4,7 +4,7 @@ use super::ROW_GROUP;
 use crate::error::Result;
 use crate::gpu::shader::Constant::U32;
 use crate::gpu::{Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
-use crate::reference::{HeadShape, SparseSettings};
+use crate::sparse_settings::{HeadShape, SparseSettings};
 
 /// Keeps the compressed keys of one shape of cache.
 pub struct CompressKeys {

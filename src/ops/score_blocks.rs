@@ -7,7 +7,8 @@ use super::quads;
 use crate::error::{Error, Result};
 use crate::gpu::shader::Constant::{self, F32, U32};
 use crate::gpu::{Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
-use crate::reference::{HeadShape, Lse, MOST_EXPONENT, SparseSettings};
+use crate::reference::MOST_EXPONENT;
+use crate::sparse_settings::{HeadShape, Lse, SparseSettings};
 
 /// Rows and keys of a chunk's tile, keys of one token's tile.
 const TILE: usize = 64;

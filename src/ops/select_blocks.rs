@@ -4,7 +4,7 @@ use super::ROW_GROUP;
 use crate::error::{Error, Result};
 use crate::gpu::shader::Constant::U32;
 use crate::gpu::{Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
-use crate::reference::{HeadShape, SparseSettings};
+use crate::sparse_settings::{HeadShape, SparseSettings};
 
 /// Most blocks of a text: two counts of them share a word in the kernel.
 const MOST_BLOCKS: usize = 32_768;

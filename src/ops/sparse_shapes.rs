@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::{Element, Tensor};
-use crate::reference::HeadShape;
+use crate::sparse_settings::HeadShape;
 
 /// Quads of heads that one workgroup takes: all of a group up to 16 heads.
 pub(super) fn quads(shape: &HeadShape) -> u32 {

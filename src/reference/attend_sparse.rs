@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::select_blocks::NO_BLOCK;
-use super::sparse_settings::HeadShape;
+use crate::sparse_settings::HeadShape;
 
 /// One softmax over the tokens of the selected blocks that lie at or before the query: (tokens, heads, head_dim).
 ///

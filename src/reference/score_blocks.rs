@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::sparse_settings::{HeadShape, Lse, SparseSettings};
+use crate::sparse_settings::{HeadShape, Lse, SparseSettings};
 
 /// Largest exponent of a score: a key far above its denominator must not overflow, nor the sum over 64 heads.
 pub const MOST_EXPONENT: f32 = 80.0;

@@ -1,6 +1,6 @@
 //! CPU twin of `shaders/select_blocks.wgsl`.
 
-use super::sparse_settings::SparseSettings;
+use crate::sparse_settings::SparseSettings;
 
 /// Fills the places after a query's last block.
 pub const NO_BLOCK: u32 = u32::MAX;

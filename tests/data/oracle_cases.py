@@ -277,7 +277,9 @@ def write_cases(out):
         names = {"bos_token": "<s>", "eos_token": "<|im_end|>", "unk_token": "<unk>", "add_bos_token": True}
         write_json(folder / "tokenizer_config.json", names | {"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": CHATML})
         write_json(folder / "generation_config.json", {"bos_token_id": 1, "eos_token_id": [2, 4], "do_sample": False})
-        write_weights(folder, random_weights(config, seed, dtype), files)
+        # Numbers that 16 bits hold in every type, since that is what the model is packed to.
+        weights = {key: value.half().to(dtype) for key, value in random_weights(config, seed, dtype).items()}
+        write_weights(folder, weights, files)
         weights = load_weights(folder, torch.float64)
         draws = (topical_tokens(tokens, 1000 * seed + draw) for draw in range(200))
         ids = next(ids for ids in draws if first_layer_margin(config, weights, ids) > 0.0004)

@@ -1,7 +1,8 @@
 use foveal::gpu::{Element, Gpu};
 use foveal::ops::AttendSparse;
 use foveal::ops::attend_sparse::AttendSparseArgs;
-use foveal::reference::{self, HeadShape, Lse, NO_BLOCK, SparseSettings, Variant};
+use foveal::reference::{self, NO_BLOCK};
+use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
 
 use super::sparse_chain::{Case, medium, small};
 use crate::harness::{Random, close, on_each_gpu, poisoned, read_f32, recorder};

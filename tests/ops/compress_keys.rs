@@ -1,7 +1,8 @@
 use foveal::gpu::{Element, Gpu, Tensor};
 use foveal::ops::CompressKeys;
 use foveal::ops::compress_keys::CompressKeysArgs;
-use foveal::reference::{self, HeadShape, Lse, SparseSettings, Variant};
+use foveal::reference;
+use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
 
 use super::sparse_chain::{Case, small};
 use crate::harness::{close, on_each_gpu, poisoned, read_f32, recorder};

@@ -1,7 +1,8 @@
 use foveal::gpu::{Element, Gpu};
 use foveal::ops::ScoreBlocks;
 use foveal::ops::score_blocks::ScoreBlocksArgs;
-use foveal::reference::{self, HeadShape, Lse, SparseSettings, Variant};
+use foveal::reference;
+use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
 
 use super::sparse_chain::{Case, KINDS, medium, small};
 use crate::harness::{close, on_each_gpu, poisoned, read_f32, recorder};

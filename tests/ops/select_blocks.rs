@@ -1,7 +1,8 @@
 use foveal::gpu::{Element, Gpu};
 use foveal::ops::SelectBlocks;
 use foveal::ops::select_blocks::SelectBlocksArgs;
-use foveal::reference::{self, HeadShape, Lse, NO_BLOCK, SparseSettings, Variant};
+use foveal::reference::{self, NO_BLOCK};
+use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
 
 use super::sparse_chain::{medium, small};
 use crate::harness::{Random, on_each_gpu, poisoned, recorder, upload_f32};

@@ -6,7 +6,8 @@ use foveal::ops::compress_keys::CompressKeysArgs;
 use foveal::ops::score_blocks::ScoreBlocksArgs;
 use foveal::ops::select_blocks::SelectBlocksArgs;
 use foveal::ops::{AttendSparse, CompressKeys, ScoreBlocks, SelectBlocks};
-use foveal::reference::{self, HeadShape, Lse, NO_BLOCK, SparseSettings, Variant};
+use foveal::reference::{self, NO_BLOCK};
+use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
 
 use crate::harness::{Random, close, on_each_gpu, poisoned, read_f32, recorder, upload_f16};
 
