@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use foveal::reference::{self, HeadShape, Lse, NO_BLOCK, SparseSettings, Variant};
+use foveal::reference::{self, NO_BLOCK};
+use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 
