@@ -12,7 +12,7 @@ enable wgpu_cooperative_matrix;
 //
 //#import weights               weights_eight
 //#import numbers               Eight
-//#const  COLS M SUBGROUP       M: side of a cooperative matrix; COLS is a multiple of DEPTH
+//#const  COLS M SUBGROUP LOADS    M: side of a cooperative matrix; COLS is a multiple of DEPTH; LOADS per lane and tile
 
 struct Params {
     tokens: u32,
@@ -35,17 +35,21 @@ var<workgroup> x_tile: array<vec4<f16>, TILE * STRIDE>;
 var<workgroup> weight_tile: array<vec4<f16>, TILE * STRIDE>;
 
 fn stage(lane: u32, first_token: u32, first_row: u32, column: u32) {
-    for (var place = lane; place < TILE * DEPTH / 8u; place += LANES) {
-        let line = place / (DEPTH / 8u);
-        let eighth = place % (DEPTH / 8u);
-        let activations = unpack_eight(x[(first_token + line) * (COLS / 8u) + column + eighth]);
-        let weights = weights_eight(first_row + line, column + eighth);
-        let at = line * STRIDE + eighth * 2u;
-        x_tile[at] = vec4<f16>(activations.low);
-        x_tile[at + 1u] = vec4<f16>(activations.high);
-        weight_tile[at] = vec4<f16>(weights.low);
-        weight_tile[at + 1u] = vec4<f16>(weights.high);
-    }
+    // All loads before the first store, so that they wait for memory together.
+    //#repeat i LOADS
+    let line_@i = (lane + @i * LANES) / (DEPTH / 8u);
+    let eighth_@i = (lane + @i * LANES) % (DEPTH / 8u);
+    let activations_@i = x[(first_token + line_@i) * (COLS / 8u) + column + eighth_@i];
+    let weights_@i = weights_eight(first_row + line_@i, column + eighth_@i);
+    //#end
+    //#repeat i LOADS
+    let at_@i = line_@i * STRIDE + eighth_@i * 2u;
+    let eight_@i = unpack_eight(activations_@i);
+    x_tile[at_@i] = vec4<f16>(eight_@i.low);
+    x_tile[at_@i + 1u] = vec4<f16>(eight_@i.high);
+    weight_tile[at_@i] = vec4<f16>(weights_@i.low);
+    weight_tile[at_@i + 1u] = vec4<f16>(weights_@i.high);
+    //#end
 }
 
 @compute @workgroup_size(LANES)

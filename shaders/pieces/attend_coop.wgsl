@@ -15,15 +15,16 @@
 // where the M rows from a slot on start.
 //
 //#import numbers                     LOWEST, pack_half
-//#const  M SUBGROUP HEADS GROUP HEAD_DIM SCALE ROW_TILES DEPTHS
-//        GROUP at most 16; ROW_TILES = GROUP / M rounded up, DEPTHS = HEAD_DIM / M
+//#const  M SUBGROUP HEADS GROUP HEAD_DIM SCALE ROW_TILES PARTS PER_PART
+//        GROUP at most 16; ROW_TILES = GROUP / M rounded up; a head is PARTS parts of PER_PART matrices, at most 64 wide
 
 const TOKENS: u32 = 4u;
 const LANES: u32 = TOKENS * SUBGROUP;
 const KV_HEADS: u32 = HEADS / GROUP;
 const ROWS: u32 = ROW_TILES * M;
-const KEYS: u32 = 64u;                     // slots of a tile, and values of a head that pass through memory at a time
+const KEYS: u32 = 64u;                     // slots of a tile
 const KEY_TILES: u32 = KEYS / M;
+const PART: u32 = PER_PART * M;            // values of a head that pass through memory at a time
 const RISE: f32 = 8.0;
 // A few elements of padding keep the rows in different banks and the matrices aligned to 16 bytes.
 const SCORE_PITCH: u32 = KEYS + 4u;
@@ -54,39 +55,25 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
         risen = 0u;
     }
 
-    // The queries, scaled, through the weights' memory: rows past the group are zero.
+    // The queries, through the weights' memory.
+    //#repeat p PARTS
+    workgroupBarrier();
+    stage_queries(head_base, weight_base, @p * PART, sublane);
+    workgroupBarrier();
     //#repeat r ROW_TILES
-    //#repeat d DEPTHS
-    var heads_@r_@d: coop_matMxM<f16, A>;
+    //#repeat e PER_PART
+    let heads_at_@r_@p_@e = weight_base + @r * M * WEIGHT_PITCH + @e * M;
+    let heads_@r_@p_@e = coopLoadT<coop_matMxM<f16, A>>(&weights[heads_at_@r_@p_@e], WEIGHT_PITCH);
     //#end
     //#end
-    for (var first = 0u; first < HEAD_DIM; first += KEYS) {
-        workgroupBarrier();
-        for (var item = sublane; item < ROWS * KEYS / 2u; item += SUBGROUP) {
-            let row = item / (KEYS / 2u);
-            let column = item % (KEYS / 2u) * 2u;
-            var pair = vec2(0.0);
-            if row < GROUP && first + column < HEAD_DIM {
-                pair = unpack2x16float(q[((head_base + row) * HEAD_DIM + first + column) / 2u]);
-            }
-            weights[weight_base + row * WEIGHT_PITCH + column] = f16(pair.x);
-            weights[weight_base + row * WEIGHT_PITCH + column + 1u] = f16(pair.y);
-        }
-        workgroupBarrier();
-        //#repeat r ROW_TILES
-        //#repeat d DEPTHS
-        if first == @d * M / KEYS * KEYS {
-            let at = weight_base + @r * M * WEIGHT_PITCH + @d * M % KEYS;
-            heads_@r_@d = coopLoadT<coop_matMxM<f16, A>>(&weights[at], WEIGHT_PITCH);
-        }
-        //#end
-        //#end
-    }
+    //#end
 
     // Matrices have names: an array of them would not stay in registers.
     //#repeat r ROW_TILES
-    //#repeat d DEPTHS
-    var sums_@r_@d: coop_matMxM<f32, C>;
+    //#repeat p PARTS
+    //#repeat e PER_PART
+    var sums_@r_@p_@e: coop_matMxM<f32, C>;
+    //#end
     //#end
     //#end
     var reference: array<f32, TURNS>;
@@ -103,10 +90,12 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
             //#repeat r ROW_TILES
             var products_@r: coop_matMxM<f32, C>;
             //#end
-            //#repeat d DEPTHS
-            let key_@d = coopLoad<coop_matMxM<f16, B>>(&keys[row + @d * M], HEAD_DIM);
+            //#repeat p PARTS
+            //#repeat e PER_PART
+            let key_@p_@e = coopLoad<coop_matMxM<f16, B>>(&keys[row + @p * PART + @e * M], HEAD_DIM);
             //#repeat r ROW_TILES
-            products_@r = coopMultiplyAdd(heads_@r_@d, key_@d, products_@r);
+            products_@r = coopMultiplyAdd(heads_@r_@p_@e, key_@p_@e, products_@r);
+            //#end
             //#end
             //#end
             //#repeat r ROW_TILES
@@ -150,31 +139,23 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
         }
         if workgroupUniformLoad(&risen) != 0u {
             // The scores are used up, so their memory is free for the sums, 64 values of a head at a time.
-            for (var part = 0u; part < HEAD_DIM; part += KEYS) {
-                //#repeat r ROW_TILES
-                //#repeat d DEPTHS
-                if part == @d * M / KEYS * KEYS {
-                    let at = score_base + @r * M * SCORE_PITCH + @d * M % KEYS;
-                    coopStoreT(sums_@r_@d, &scores[at], SCORE_PITCH);
-                }
-                //#end
-                //#end
-                workgroupBarrier();
-                for (var item = sublane; item < ROWS * KEYS; item += SUBGROUP) {
-                    let row = item / KEYS;
-                    scores[score_base + row * SCORE_PITCH + item % KEYS] *= row_factors[subgroup * ROWS + row];
-                }
-                workgroupBarrier();
-                //#repeat r ROW_TILES
-                //#repeat d DEPTHS
-                if part == @d * M / KEYS * KEYS {
-                    let at = score_base + @r * M * SCORE_PITCH + @d * M % KEYS;
-                    sums_@r_@d = coopLoadT<coop_matMxM<f32, C>>(&scores[at], SCORE_PITCH);
-                }
-                //#end
-                //#end
-                workgroupBarrier();
-            }
+            //#repeat p PARTS
+            //#repeat r ROW_TILES
+            //#repeat e PER_PART
+            let old_at_@r_@p_@e = score_base + @r * M * SCORE_PITCH + @e * M;
+            coopStoreT(sums_@r_@p_@e, &scores[old_at_@r_@p_@e], SCORE_PITCH);
+            //#end
+            //#end
+            workgroupBarrier();
+            rescale(score_base, subgroup, sublane);
+            workgroupBarrier();
+            //#repeat r ROW_TILES
+            //#repeat e PER_PART
+            sums_@r_@p_@e = coopLoadT<coop_matMxM<f32, C>>(&scores[old_at_@r_@p_@e], SCORE_PITCH);
+            //#end
+            //#end
+            workgroupBarrier();
+            //#end
             if lane == 0u {
                 risen = 0u;
             }
@@ -186,10 +167,12 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
             let weight_at_@r = weight_base + @r * M * WEIGHT_PITCH + n * M;
             let weight_@r = coopLoadT<coop_matMxM<f16, A>>(&weights[weight_at_@r], WEIGHT_PITCH);
             //#end
-            //#repeat d DEPTHS
-            let value_@d = coopLoadT<coop_matMxM<f16, B>>(&values[row + @d * M], HEAD_DIM);
+            //#repeat p PARTS
+            //#repeat e PER_PART
+            let value_@p_@e = coopLoadT<coop_matMxM<f16, B>>(&values[row + @p * PART + @e * M], HEAD_DIM);
             //#repeat r ROW_TILES
-            sums_@r_@d = coopMultiplyAdd(weight_@r, value_@d, sums_@r_@d);
+            sums_@r_@p_@e = coopMultiplyAdd(weight_@r, value_@p_@e, sums_@r_@p_@e);
+            //#end
             //#end
             //#end
         }
@@ -202,26 +185,48 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
             row_sums[subgroup * ROWS + item / 2u] = sum;
         }
     }
-    for (var part = 0u; part < HEAD_DIM; part += KEYS) {
-        workgroupBarrier();
-        //#repeat r ROW_TILES
-        //#repeat d DEPTHS
-        if part == @d * M / KEYS * KEYS {
-            let at = score_base + @r * M * SCORE_PITCH + @d * M % KEYS;
-            coopStoreT(sums_@r_@d, &scores[at], SCORE_PITCH);
+    //#repeat p PARTS
+    workgroupBarrier();
+    //#repeat r ROW_TILES
+    //#repeat e PER_PART
+    let out_at_@r_@p_@e = score_base + @r * M * SCORE_PITCH + @e * M;
+    coopStoreT(sums_@r_@p_@e, &scores[out_at_@r_@p_@e], SCORE_PITCH);
+    //#end
+    //#end
+    workgroupBarrier();
+    if group.x * TOKENS + subgroup < params.tokens {
+        store(head_base, score_base, subgroup, @p * PART, sublane);
+    }
+    //#end
+}
+
+// A part of the token's queries into the weights' memory: rows past the group are zero.
+fn stage_queries(head_base: u32, weight_base: u32, part: u32, sublane: u32) {
+    for (var item = sublane; item < ROWS * PART / 2u; item += SUBGROUP) {
+        let row = item / (PART / 2u);
+        let column = item % (PART / 2u) * 2u;
+        var pair = vec2(0.0);
+        if row < GROUP {
+            pair = unpack2x16float(q[((head_base + row) * HEAD_DIM + part + column) / 2u]);
         }
-        //#end
-        //#end
-        workgroupBarrier();
-        for (var item = sublane; item < ROWS * KEYS / 2u; item += SUBGROUP) {
-            let row = item / (KEYS / 2u);
-            let column = item % (KEYS / 2u) * 2u;
-            let stored = row < GROUP && part + column < HEAD_DIM && group.x * TOKENS + subgroup < params.tokens;
-            if stored {
-                let at = score_base + row * SCORE_PITCH + column;
-                let pair = vec2(scores[at], scores[at + 1u]) / row_sums[subgroup * ROWS + row];
-                out[((head_base + row) * HEAD_DIM + part + column) / 2u] = pack_half(pair);
-            }
-        }
+        weights[weight_base + row * WEIGHT_PITCH + column] = f16(pair.x);
+        weights[weight_base + row * WEIGHT_PITCH + column + 1u] = f16(pair.y);
+    }
+}
+
+fn rescale(score_base: u32, subgroup: u32, sublane: u32) {
+    for (var item = sublane; item < ROWS * PART; item += SUBGROUP) {
+        let row = item / PART;
+        scores[score_base + row * SCORE_PITCH + item % PART] *= row_factors[subgroup * ROWS + row];
+    }
+}
+
+fn store(head_base: u32, score_base: u32, subgroup: u32, part: u32, sublane: u32) {
+    for (var item = sublane; item < GROUP * PART / 2u; item += SUBGROUP) {
+        let row = item / (PART / 2u);
+        let column = item % (PART / 2u) * 2u;
+        let at = score_base + row * SCORE_PITCH + column;
+        let pair = vec2(scores[at], scores[at + 1u]) / row_sums[subgroup * ROWS + row];
+        out[((head_base + row) * HEAD_DIM + part + column) / 2u] = pack_half(pair);
     }
 }

@@ -36,8 +36,9 @@ impl Matmul {
         let spec = KernelSpec { name: "matmul", entry: "main", constants: &constants, pieces: &pieces };
         let plain = Kernel::new(gpu, &spec)?;
         let coop = match (gpu.features.coop, gpu.features.subgroup_size) {
-            (Some(shape), Some(subgroup)) if cols % COOP_DEPTH == 0 => {
-                constants.extend([("M", U32(shape.side())), ("SUBGROUP", U32(subgroup))]);
+            (Some(shape), Some(subgroup)) if cols.is_multiple_of(COOP_DEPTH) && subgroup <= 32 => {
+                let loads = 8 * shape.side() * COOP_DEPTH as u32 / 8 / (4 * subgroup);
+                constants.extend([("M", U32(shape.side())), ("SUBGROUP", U32(subgroup)), ("LOADS", U32(loads))]);
                 let spec = KernelSpec { name: "coop/matmul", entry: "main", constants: &constants, pieces: &pieces };
                 Kernel::optional(gpu, &spec).map(|kernel| (kernel, 8 * shape.side() as usize))
             }

@@ -59,6 +59,7 @@ fn attend_coop_constants(gpu: &Gpu, shape: HeadShape) -> Option<Vec<(&'static st
     if shape.group() > MOST_HEADS || subgroup > 64 {
         return None;
     }
+    let part = if shape.head_dim.is_multiple_of(64) { 64 } else { 32 };
     Some(vec![
         ("M", U32(side)),
         ("SUBGROUP", U32(subgroup)),
@@ -67,7 +68,8 @@ fn attend_coop_constants(gpu: &Gpu, shape: HeadShape) -> Option<Vec<(&'static st
         ("HEAD_DIM", U32(shape.head_dim as u32)),
         ("SCALE", F32(shape.scale())),
         ("ROW_TILES", U32((shape.group() as u32).div_ceil(side))),
-        ("DEPTHS", U32(shape.head_dim as u32 / side)),
+        ("PARTS", U32(shape.head_dim as u32 / part)),
+        ("PER_PART", U32(part / side)),
     ])
 }
 
