@@ -3,6 +3,7 @@
 //! Read in this order: [`gpu`] (the machine), [`ops`] (what it can compute), [`model`] (how ops make a model),
 //! [`session`] (one conversation), [`generate`] (the loop). Each module imports only from those before it.
 
+pub mod built_in;
 pub mod chat_template;
 pub mod cli;
 pub mod conversation;
@@ -13,9 +14,11 @@ pub mod generate;
 pub mod gpu;
 pub mod kv_cache;
 pub mod model;
+pub mod open;
 pub mod ops;
 pub mod reference;
 pub mod sampler;
+pub mod selfcheck;
 pub mod session;
 pub mod tokenizer;
 pub mod trace;

@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `foveal` program. Everything is in the library; see `foveal::cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    foveal::cli::main()
+}
