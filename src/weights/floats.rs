@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use half::f16;
 use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
 
 use super::packed::{Format, PackedMatrix, pack_row};
 use crate::error::{Error, Result};
@@ -61,6 +61,17 @@ impl Element {
     }
 }
 
+impl Element {
+    /// The bytes of numbers that were read as this type.
+    pub(crate) fn write(self, values: &[f32]) -> Vec<u8> {
+        match self {
+            Self::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::F16 => values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
+            Self::BF16 => values.iter().flat_map(|value| bf16::from_f32(*value).to_le_bytes()).collect(),
+        }
+    }
+}
+
 /// Rounds to the nearest f16; a value that f16 cannot hold is an error.
 pub(crate) fn round_to_f16(name: &str, values: &[f32], halves: &mut [f16]) -> Result<()> {
     check_f16_range(name, values)?;
@@ -70,8 +81,8 @@ pub(crate) fn round_to_f16(name: &str, values: &[f32], halves: &mut [f16]) -> Re
 
 /// Every value must be finite and stay so when rounded to f16: numbers from 65520 on become infinite.
 pub(crate) fn check_f16_range(name: &str, values: &[f32]) -> Result<()> {
-    // The negated comparison also catches what is not a number.
-    match values.iter().position(|value| !(value.abs() < 65520.0)) {
+    // What is not a number lies in no range either.
+    match values.iter().position(|value| !(0.0..65520.0).contains(&value.abs())) {
         None => Ok(()),
         Some(index) => Err(out_of_range(name, values[index])),
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 
 /// The largest JSON text that is read: real ones have a few megabytes at most.
-const MAX_TEXT_BYTES: u64 = 64 << 20;
+const MAX_TEXT_BYTES: u64 = 16 << 20;
 
 /// A file whose pages are read when they are touched, and never copied as a whole.
 pub(crate) struct MappedFile {
@@ -70,7 +70,7 @@ pub(crate) fn read_json(path: &Path) -> Result<Value> {
     let read = open_regular(path)?.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes);
     let count = read.map_err(|error| Error::io(path, &error, "Check the disk"))?;
     if count as u64 > MAX_TEXT_BYTES {
-        return Err(format("at most 64 MiB of JSON", "more".into()));
+        return Err(format("at most 16 MiB of JSON", "more".into()));
     }
     match serde_json::from_slice(&bytes) {
         Ok(value @ Value::Object(_)) => Ok(value),

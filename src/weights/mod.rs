@@ -15,6 +15,7 @@ mod gptq;
 mod mapped;
 mod mlx;
 pub mod packed;
+pub mod quantize;
 mod safetensors;
 
 use std::fmt;

@@ -155,7 +155,13 @@ impl PackedMatrix {
             scales_left = rest;
             tiles.push((first..first + count, tile_quants, tile_scales));
         }
-        tiles.into_par_iter().try_for_each(|(range, quants, scales)| fill(range, quants, scales))?;
+        let fill = |(range, quants, scales): (_, &mut [u32], &mut [u32])| fill(range, quants, scales);
+        // A single tile is not worth waking another thread for.
+        if tiles.len() <= 1 {
+            tiles.into_iter().try_for_each(fill)?
+        } else {
+            tiles.into_par_iter().try_for_each(fill)?
+        }
         Ok(Self { rows, cols, format, quants, scales })
     }
 

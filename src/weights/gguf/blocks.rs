@@ -193,8 +193,10 @@ impl BlockType {
                     }
                 }
                 if self == Q5_K {
-                    for (index, quant) in quants.iter_mut().enumerate() {
-                        *quant |= (block[16 + index % 32] >> (index / 32) & 1) << 4;
+                    for (group, quants) in quants.chunks_exact_mut(32).enumerate() {
+                        for (quant, high) in quants.iter_mut().zip(&block[16..48]) {
+                            *quant |= (high >> group & 1) << 4;
+                        }
                     }
                 }
                 let dmin = half(2);
@@ -204,12 +206,13 @@ impl BlockType {
                 }
             }
             Q6_K => {
-                for (index, quant) in quants.iter_mut().enumerate() {
-                    // Two halves of 128 values; in each, four runs of 32: two share the low nibbles, two the high ones.
-                    let (part, run, lane) = (index / 128, index % 128 / 32, index % 32);
-                    let low = block[64 * part + 32 * (run % 2) + lane] >> (4 * (run / 2)) & 15;
-                    let high = block[128 + 32 * part + lane] >> (2 * run) & 3;
-                    *quant = low | high << 4;
+                // Two halves of 128 values; in each, four runs of 32: two share the low nibbles, two the high ones.
+                for (run, quants) in quants.chunks_exact_mut(32).enumerate() {
+                    let (half, run) = (run / 4, run % 4);
+                    let (low, high) = (&block[64 * half + 32 * (run % 2)..], &block[128 + 32 * half..]);
+                    for ((quant, low), high) in quants.iter_mut().zip(low).zip(high) {
+                        *quant = low >> (4 * (run / 2)) & 15 | (high >> (2 * run) & 3) << 4;
+                    }
                 }
                 for (scale, byte) in scales.iter_mut().zip(&block[192..208]) {
                     // The bias follows the rounded scale, so that an integer of 32 gives exactly zero.

@@ -5,6 +5,9 @@ use std::path::Path;
 use super::header::{Cursor, Header, MetadataArray, MetadataValue, value_type};
 use crate::error::{Error, Result};
 
+/// More elements than any vocabulary has; a list of them takes several times the memory that it has in the file.
+const MAX_ELEMENTS: usize = 1 << 22;
+
 /// The metadata of one file.
 #[derive(Clone, Copy)]
 pub(crate) struct Metadata<'a> {
@@ -25,6 +28,13 @@ impl<'a> Metadata<'a> {
 
     fn cursor(&self, position: usize) -> Cursor<'a> {
         Cursor { path: self.path, file: self.file, position }
+    }
+
+    fn elements(&self, key: &str, array: &MetadataArray) -> Result<Cursor<'a>> {
+        if array.count > MAX_ELEMENTS {
+            return Err(self.wrong(key, &format!("at most {MAX_ELEMENTS} elements"), array.count));
+        }
+        Ok(self.cursor(array.bytes.start))
     }
 
     pub(crate) fn text(&self, key: &str) -> Result<Option<&'a str>> {
@@ -83,7 +93,7 @@ impl<'a> Metadata<'a> {
         match self.get(key) {
             None => Ok(None),
             Some(MetadataValue::Array(array)) if array.element == value_type::STRING => {
-                let mut cursor = self.cursor(array.bytes.start);
+                let mut cursor = self.elements(key, array)?;
                 (0..array.count).map(|_| cursor.text(key)).collect::<Result<_>>().map(Some)
             }
             Some(_) => Err(self.wrong(key, "an array of texts", "another type")),
@@ -100,7 +110,7 @@ impl<'a> Metadata<'a> {
     }
 
     fn numbers_of(&self, key: &str, array: &MetadataArray) -> Result<Vec<f64>> {
-        let mut cursor = self.cursor(array.bytes.start);
+        let mut cursor = self.elements(key, array)?;
         let number = |value| match value {
             MetadataValue::Unsigned(number) => Ok(number as f64),
             MetadataValue::Signed(number) => Ok(number as f64),
