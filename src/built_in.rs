@@ -25,13 +25,8 @@ macro_rules! assets {
     };
 }
 
-static MODEL: [Asset; 5] = assets!(
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "model.safetensors"
-);
+static MODEL: [Asset; 5] =
+    assets!("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors");
 
 /// A document to try the built-in model with.
 #[derive(Debug, Clone)]

@@ -58,8 +58,7 @@ impl ModelFiles {
 /// The tokenizer that belongs to a checkpoint.
 pub fn open_tokenizer(checkpoint: &Checkpoint) -> Result<Tokenizer> {
     let Some(text) = checkpoint.gguf_text()? else { return Tokenizer::from_folder(checkpoint.path()) };
-    let settings =
-        Settings { bos: text.bos, eos: text.eos, add_bos: text.add_bos, chat_template: text.chat_template };
+    let settings = Settings { bos: text.bos, eos: text.eos, add_bos: text.add_bos, chat_template: text.chat_template };
     Tokenizer::from_parts(text.tokenizer, settings)
 }
 
@@ -155,7 +154,10 @@ pub fn open_session(
         Err(error) => return Err(error),
     };
     let notice = (gpu.adapter.software && *device == Device::Best).then(|| {
-        format!("the only adapter is a software one ({}): expect a fraction of a graphics card's speed", gpu.adapter.name)
+        format!(
+            "the only adapter is a software one ({}): expect a fraction of a graphics card's speed",
+            gpu.adapter.name
+        )
     });
     let session = Session::on_gpu(&gpu, checkpoint, options, SUBMIT_BUDGET, progress)?;
     Ok(OpenedSession { session, device: gpu.adapter.name.clone(), notice })

@@ -105,11 +105,16 @@ impl ModelArguments {
     pub(super) fn open_session(&self, files: &ModelFiles, options: &LoadOptions) -> Result<OpenedSession> {
         let device = &self.device;
         let bar = Progress::new("loading");
-        let opened =
-            open_session(&files.checkpoint, &device.device(), &device.without(), options, &mut |stage, done, total| {
+        let opened = open_session(
+            &files.checkpoint,
+            &device.device(),
+            &device.without(),
+            options,
+            &mut |stage, done, total| {
                 bar.stage(stage, done, total);
                 Ok(())
-            })?;
+            },
+        )?;
         drop(bar);
         if let Some(notice) = &opened.notice {
             remark(notice);

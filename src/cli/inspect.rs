@@ -59,10 +59,7 @@ fn describe(path: &Path) -> Result<Vec<(&'static str, String)>> {
     let mut lines = vec![
         ("files", format!("{}, {}", checkpoint.kind(), path.display())),
         ("architecture", shape),
-        (
-            "attention",
-            format!("{} heads of {}, {} key and value heads", heads.heads, heads.head_dim, heads.kv_heads),
-        ),
+        ("attention", format!("{} heads of {}, {} key and value heads", heads.heads, heads.head_dim, heads.kv_heads)),
         ("sparse", sparse),
         ("positions", format!("{}, rotation: {}", config.max_positions, config.rope.kind)),
         ("parameters", format!("{:.1} million, {bits:.2} bits per weight", parameters as f64 / 1e6)),

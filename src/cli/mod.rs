@@ -9,6 +9,7 @@ mod common;
 mod devices;
 mod generate;
 mod inspect;
+mod quantize;
 mod score;
 mod selfcheck;
 mod terminal;
@@ -47,6 +48,8 @@ enum Command {
     Inspect(inspect::InspectArguments),
     /// Compare every operation on this machine's driver with the same one on the processor
     Selfcheck(selfcheck::SelfcheckArguments),
+    /// Write a smaller copy of a model with 4- or 8-bit weights
+    Quantize(quantize::QuantizeArguments),
     /// Log-probability of every token of a text
     Score(score::ScoreArguments),
 }
@@ -75,6 +78,7 @@ fn run(arguments: Arguments, terminal: &mut Terminal) -> Result<ExitCode> {
         Some(Command::Devices(arguments)) => devices::run(&arguments, terminal),
         Some(Command::Inspect(arguments)) => inspect::run(&arguments, terminal),
         Some(Command::Selfcheck(arguments)) => selfcheck::run(&arguments, terminal),
+        Some(Command::Quantize(arguments)) => quantize::run(&arguments, terminal),
         Some(Command::Score(arguments)) => score::run(&arguments, terminal),
     }
 }

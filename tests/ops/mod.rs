@@ -23,6 +23,5 @@ pub(crate) fn formats(cols: usize) -> Vec<Format> {
 }
 
 pub(crate) fn random_matrix(random: &mut Random, rows: usize, cols: usize, format: Format) -> PackedMatrix {
-    let values = random.halves(rows * cols, 0.5);
-    PackedMatrix::quantize("w", rows, cols, &values, format).unwrap()
+    foveal::selfcheck::random_matrix(random, rows, cols, format).unwrap()
 }
