@@ -37,6 +37,28 @@ impl KvCache {
         Ok(Self { layers: (0..layers).map(layer).collect::<Result<_>>()?, capacity })
     }
 
+    /// Random keys and values everywhere, for measurements at a depth.
+    pub fn randomise(&self, gpu: &Gpu) -> Result<()> {
+        // Halves between 0.25 and 2 with random signs: bits 14 and 12..0 of the exponent and fraction vary.
+        let mut state = 0x2545_F491u32;
+        let next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8 & 0x83FF) as u16 | 0x3400 | (state >> 3 & 0x0800) as u16
+        };
+        let pool: Vec<u16> = std::iter::repeat_with(next).take((1 << 22) + 64).collect();
+        for (index, layer) in self.layers.iter().enumerate() {
+            for (shift, tensor) in [&layer.keys, &layer.values].into_iter().enumerate() {
+                let offset = (index * 2 + shift) * 2 % 62;
+                for first in (0..tensor.len()).step_by(1 << 22) {
+                    let count = (1 << 22).min(tensor.len() - first);
+                    gpu.write(tensor, first, &pool[offset..offset + count])?;
+                }
+                gpu.flush_writes()?;
+            }
+        }
+        Ok(())
+    }
+
     /// The capacity that is made for `positions`.
     pub fn capacity_for(positions: usize) -> usize {
         positions.max(1).next_multiple_of(64)

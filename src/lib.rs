@@ -20,6 +20,7 @@ pub mod reference;
 pub mod sampler;
 pub mod selfcheck;
 pub mod session;
+pub mod sparse_settings;
 pub mod tokenizer;
 pub mod trace;
 pub mod weights;

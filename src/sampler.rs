@@ -8,9 +8,13 @@
 //! - top-p: of those, the shortest prefix with at least top_p of their probability
 //! - min-p: those with at least min_p times the probability of the first
 //!
-//! The GPU hands over its k best tokens and the log-sum-exp of the row. That is enough if the prefix provably ends inside the
-//! candidates. Top-p needs the weight of all other tokens at the given temperature, which is only known within bounds; the answer
-//! is [`Sampled::NeedFullRow`] unless both bounds give the same prefix. So the result never depends on which way was taken.
+//! Of what is kept, the token is taken at a random share of the weight, counted from the first. Every choice at a temperature above 0
+//! uses up one random number.
+//!
+//! The GPU hands over its k best tokens and the log-sum-exp of the row. The weight of all other tokens at the given temperature
+//! then is only known within bounds. More weight there moves the chosen token further back, so if both bounds choose the
+//! same one, it is the one that the whole row would give; else the answer is [`Sampled::NeedFullRow`]. The result never depends on
+//! which way was taken.
 
 mod random;
 
@@ -151,22 +155,44 @@ impl Sampler {
         let mut known: Vec<Choice> =
             best.iter().map(|&(token, raw)| Choice { token, logit: self.penalised(token, raw, &recent) }).collect();
         sort(&mut known);
-        let lowered_to = |choice: &Choice| recent.contains(&choice.token) && choice.logit <= floor;
-        if let (false, Some(end)) = (complete, known.iter().position(lowered_to)) {
-            let end = known.iter().position(|choice| choice.logit <= floor).unwrap_or(end);
-            known.truncate(end);
+        if !complete && known.iter().any(|choice| choice.logit <= floor && recent.contains(&choice.token)) {
+            known.retain(|choice| choice.logit > floor);
         }
         let Some(&first) = known.first() else { return Ok(Sampled::NeedFullRow) };
+        if self.settings.temperature == 0.0 {
+            return Ok(Sampled::Token(first.token));
+        }
         let rest = if complete {
             Some(Rest { least: 0.0, most: 0.0 })
         } else {
             self.rest(candidates, &known, first.logit, &recent)
         };
+        let Some(Rest { least, most }) = rest else { return Ok(Sampled::NeedFullRow) };
+        let weights = self.weights(&known);
+        let mut random = self.random.clone();
+        let unit = random.unit();
         let outside = vocabulary - known.len();
-        Ok(match rest.and_then(|rest| self.kept(&known, rest, outside)) {
-            Some(kept) => Sampled::Token(self.draw(&known[..kept])),
-            None => Sampled::NeedFullRow,
-        })
+        let SamplerSettings { top_k, top_p, min_p, .. } = self.settings;
+        let sum: f64 = weights.iter().sum();
+        // What is kept in all, where the filters end among the others: top-p ends within one token behind its share. Of the
+        // others top-k and min-p may leave nothing.
+        let (least, least_kept) = match (top_k > known.len(), min_p > 0.0) {
+            (true, _) => (0.0, sum),
+            (false, true) => (least, sum),
+            (false, false) => (least, sum.max(f64::from(top_p) * (sum + least))),
+        };
+        let last = weights.last().copied().unwrap_or(0.0);
+        let most_kept = (sum + most).min(f64::from(top_p) * (sum + most) + last);
+        let pick =
+            |rest, open_sum| self.pick(&weights, rest, outside, open_sum, unit).and_then(|index| known.get(index));
+        match (pick(least, least_kept), pick(most, most_kept)) {
+            (Some(choice), Some(other)) if choice.token == other.token => {
+                let token = choice.token;
+                self.random = random;
+                Ok(Sampled::Token(token))
+            }
+            _ => Ok(Sampled::NeedFullRow),
+        }
     }
 
     /// Bounds for the weight of all tokens but `known`, relative to a logit of `reference`, at the temperature.
@@ -178,7 +204,7 @@ impl Sampler {
         recent: &HashSet<u32>,
     ) -> Option<Rest> {
         let Candidates { best, log_sum_exp, vocabulary } = candidates;
-        let temperature = if self.settings.temperature == 0.0 { 1.0 } else { f64::from(self.settings.temperature) };
+        let temperature = f64::from(self.settings.temperature);
         let weight = |logit: f64| (logit - reference).exp();
         let sum = weight(f64::from(log_sum_exp));
         let inside: f64 = best.iter().map(|&(_, logit)| weight(f64::from(logit))).sum();
@@ -215,10 +241,18 @@ impl Sampler {
             .map(|(token, &raw)| Choice { token, logit: self.penalised(token, raw, &recent) })
             .collect();
         sort(&mut choices);
-        match self.kept(&choices, Rest { least: 0.0, most: 0.0 }, 0) {
-            Some(kept) => Ok(self.draw(&choices[..kept])),
-            None => Err(Error::shape("sampler", "a row of logits", "an empty one")),
+        let index = match self.settings.temperature {
+            0.0 => Some(0),
+            _ => self.pick(&self.weights(&choices), 0.0, 0, 0.0, self.random.clone().unit()),
+        };
+        let chosen = index.and_then(|index| choices.get(index));
+        let Some(&Choice { token, .. }) = chosen else {
+            return Err(Error::shape("sampler", "a row of logits", "an empty one"));
+        };
+        if self.settings.temperature > 0.0 {
+            self.random.unit();
         }
+        Ok(token)
     }
 
     /// The tokens that the penalty concerns; none where it is off.
@@ -230,7 +264,8 @@ impl Sampler {
     }
 
     fn penalised(&self, token: u32, logit: f32, recent: &HashSet<u32>) -> f64 {
-        let (logit, penalty) = (f64::from(logit), f64::from(self.settings.repeat_penalty));
+        // Adding zero makes a negative zero a positive one: they are equal, and the lower id has to win.
+        let (logit, penalty) = (f64::from(logit) + 0.0, f64::from(self.settings.repeat_penalty));
         match recent.contains(&token) {
             true if logit > 0.0 => logit / penalty,
             true => logit * penalty,
@@ -238,24 +273,24 @@ impl Sampler {
         }
     }
 
-    /// How many of the sorted `known` tokens the filters keep, if that is certain. None of the `outside` other tokens comes before a
-    /// known one; `rest` is their weight, relative to the first known token's.
-    fn kept(&self, known: &[Choice], rest: Rest, outside: usize) -> Option<usize> {
-        let SamplerSettings { temperature, top_k, top_p, min_p, .. } = self.settings;
-        let first = known.first()?;
-        if temperature == 0.0 {
-            return Some(1);
-        }
-        let weights: Vec<f64> = known.iter().map(|choice| self.weight(choice, first)).collect();
-        // Where no filter ends the prefix among the known tokens, it is longer than they are.
-        let open_end = if outside == 0 { known.len() } else { usize::MAX };
+    /// Probabilities relative to that of the first.
+    fn weights(&self, choices: &[Choice]) -> Vec<f64> {
+        let first = choices.first().map_or(0.0, |choice| choice.logit);
+        let temperature = f64::from(self.settings.temperature);
+        choices.iter().map(|choice| ((choice.logit - first) / temperature).exp()).collect()
+    }
+
+    /// How many tokens the filters keep, of those with these sorted `weights` and `outside` others with the sum `rest`, none of
+    /// which comes before a known one; [`usize::MAX`] where the filters end among the others.
+    fn kept(&self, weights: &[f64], rest: f64, outside: usize) -> usize {
+        let SamplerSettings { top_k, top_p, min_p, .. } = self.settings;
+        let open_end = if outside == 0 { weights.len() } else { usize::MAX };
         let limit = if top_k == 0 { open_end } else { top_k.min(open_end) };
         let by_weight = weights.iter().position(|&weight| weight < f64::from(min_p)).unwrap_or(open_end);
-        let by_share = |rest: f64| {
-            if top_p >= 1.0 {
-                return open_end;
-            }
-            let (counted, rest) = weights.get(..limit).map_or((&weights[..], rest), |counted| (counted, 0.0));
+        let by_share = if top_p >= 1.0 {
+            open_end
+        } else {
+            let (counted, rest) = weights.get(..limit).map_or((weights, rest), |counted| (counted, 0.0));
             let wanted = f64::from(top_p) * (counted.iter().sum::<f64>() + rest);
             let mut sum = 0.0;
             let reached = counted.iter().position(|weight| {
@@ -264,32 +299,23 @@ impl Sampler {
             });
             reached.map_or(open_end, |last| last + 1)
         };
-        // Top-k leaves an unknown part of the rest.
-        let least = if limit == usize::MAX { rest.least } else { 0.0 };
-        let shortest = |rest: f64| limit.min(by_weight).min(by_share(rest));
-        let (kept, other) = (shortest(least), shortest(rest.most));
-        (kept == other && kept <= known.len()).then_some(kept)
+        let kept = limit.min(by_weight).min(by_share);
+        if kept <= weights.len() { kept } else { usize::MAX }
     }
 
-    /// The probability relative to that of the first token.
-    fn weight(&self, choice: &Choice, first: &Choice) -> f64 {
-        ((choice.logit - first.logit) / f64::from(self.settings.temperature)).exp()
-    }
-
-    /// One of the tokens that are left, by their weights. A single one uses up no random number.
-    fn draw(&mut self, kept: &[Choice]) -> u32 {
-        let mut chosen = 0;
-        if let [first, _, ..] = kept {
-            let mut left = self.random.unit() * kept.iter().map(|choice| self.weight(choice, first)).sum::<f64>();
-            for (index, choice) in kept.iter().enumerate() {
-                chosen = index;
-                left -= self.weight(choice, first);
-                if left < 0.0 {
-                    break;
-                }
-            }
-        }
-        kept.get(chosen).map_or(0, |choice| choice.token)
+    /// The token at the share `unit` of what the filters keep, if it is a known one. `open_sum` is the weight of what is kept where
+    /// the filters end among the others. More weight never moves the choice forward.
+    fn pick(&self, weights: &[f64], rest: f64, outside: usize, open_sum: f64, unit: f64) -> Option<usize> {
+        let kept = self.kept(weights, rest, outside);
+        let prefix = weights.get(..kept);
+        let mut left = unit * prefix.map_or(open_sum, |prefix| prefix.iter().sum());
+        let counted = prefix.unwrap_or(weights);
+        let reached = counted.iter().position(|weight| {
+            left -= weight;
+            left < 0.0
+        });
+        // Rounding may leave a little behind the last token.
+        reached.or(if kept == usize::MAX { None } else { kept.checked_sub(1) })
     }
 }
 

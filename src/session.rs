@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Readback, Recorder};
+use crate::gpu::{Gpu, OpTime, Readback, Recorder};
 use crate::kv_cache::KvCache;
 use crate::model::{LoadOptions, Model, ModelConfig, Progress};
 use crate::ops::TopLogits;
@@ -56,14 +56,51 @@ impl Session {
         budget: Duration,
         progress: &mut Progress<'_>,
     ) -> Result<Self> {
-        let model = Model::load(gpu, checkpoint, options, progress)?;
+        Self::with_model(Model::load(gpu, checkpoint, options, progress)?, budget)
+    }
+
+    /// An empty conversation for a model that is on its device already.
+    pub fn with_model(model: Model, budget: Duration) -> Result<Self> {
+        let gpu = Arc::clone(model.gpu());
         let engine = GpuEngine {
             cache: model.new_cache()?,
-            recorder: Recorder::new(gpu, budget)?,
-            readback: Readback::new(gpu, "candidates", (WORDS * 4) as u64)?,
+            recorder: Recorder::new(&gpu, budget)?,
+            readback: Readback::new(&gpu, "candidates", (WORDS * 4) as u64)?,
             model,
         };
         Ok(Self { engine: Engine::Gpu(Box::new(engine)), tokens: Vec::new() })
+    }
+
+    /// Fills the cache with random keys and values for `tokens` positions, as if that many had been read. For
+    /// measurements at a depth; nothing sensible can be generated from it.
+    pub fn pretend(&mut self, tokens: usize) -> Result<()> {
+        self.check_room(tokens)?;
+        if let Engine::Gpu(engine) = &mut self.engine {
+            engine.cache.randomise(engine.model.gpu())?;
+        }
+        self.tokens = vec![0; tokens];
+        Ok(())
+    }
+
+    /// Forgets what follows the first `tokens` of the cache.
+    pub fn truncate(&mut self, tokens: usize) {
+        self.tokens.truncate(tokens);
+    }
+
+    /// Times every dispatch from now on; see [`Session::take_times`].
+    pub fn profile(&mut self) -> Result<()> {
+        match &mut self.engine {
+            Engine::Gpu(engine) => engine.recorder.profile(engine.model.gpu()),
+            Engine::Cpu(_) => Ok(()),
+        }
+    }
+
+    /// GPU time by kernel since the last call.
+    pub fn take_times(&mut self) -> Vec<OpTime> {
+        match &mut self.engine {
+            Engine::Gpu(engine) => engine.recorder.take_times(),
+            Engine::Cpu(_) => Vec::new(),
+        }
     }
 
     /// Loads into main memory, for the twins.

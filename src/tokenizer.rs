@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use token_bytes::{Assembly, TokenBytes};
+use tokenizers::ModelWrapper;
 
 use crate::error::{Error, Result};
 
@@ -100,9 +101,13 @@ impl Tokenizer {
         let bytes = Arc::new(TokenBytes::new(&trusting)?);
         let added = trusting.get_added_tokens_decoder();
         let special: HashSet<u32> = added.iter().filter(|(_, token)| token.special).map(|(&id, _)| id).collect();
-        let unknown = serde_json::to_value(trusting.get_model())
-            .ok()
-            .and_then(|model| trusting.token_to_id(model.get("unk_token")?.as_str()?));
+        let unknown = match trusting.get_model() {
+            ModelWrapper::BPE(model) => model.unk_token.as_deref(),
+            ModelWrapper::WordPiece(model) => Some(model.unk_token.as_str()),
+            ModelWrapper::WordLevel(model) => Some(model.unk_token.as_str()),
+            ModelWrapper::Unigram(_) => Some("<unk>"),
+        };
+        let unknown = unknown.and_then(|token| trusting.token_to_id(token));
         let forbidden = special.iter().copied().filter(|&id| Some(id) != unknown).collect();
         for id in settings.bos.iter().chain(&settings.eos) {
             if *id as usize >= bytes.len() {

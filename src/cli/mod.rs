@@ -4,6 +4,8 @@
 //! Exit codes: 0 success, 1 failure, 2 a command line that makes no sense. Results go to standard output, everything else
 //! to standard error. A reader that closes the pipe early (`foveal devices | head`) is no failure.
 
+pub mod bench;
+mod bench_ops;
 mod chat;
 mod common;
 mod devices;
@@ -48,6 +50,8 @@ enum Command {
     Inspect(inspect::InspectArguments),
     /// Compare every operation on this machine's driver with the same one on the processor
     Selfcheck(selfcheck::SelfcheckArguments),
+    /// Measure the speed of prompts and of generation
+    Bench(bench::BenchArgs),
     /// Write a smaller copy of a model with 4- or 8-bit weights
     Quantize(quantize::QuantizeArguments),
     /// Log-probability of every token of a text
@@ -78,6 +82,7 @@ fn run(arguments: Arguments, terminal: &mut Terminal) -> Result<ExitCode> {
         Some(Command::Devices(arguments)) => devices::run(&arguments, terminal),
         Some(Command::Inspect(arguments)) => inspect::run(&arguments, terminal),
         Some(Command::Selfcheck(arguments)) => selfcheck::run(&arguments, terminal),
+        Some(Command::Bench(arguments)) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
         Some(Command::Quantize(arguments)) => quantize::run(&arguments, terminal),
         Some(Command::Score(arguments)) => score::run(&arguments, terminal),
     }

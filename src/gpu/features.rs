@@ -64,6 +64,16 @@ pub enum CoopShape {
     Sixteen,
 }
 
+impl CoopShape {
+    /// Rows, columns and depth.
+    pub fn side(self) -> u32 {
+        match self {
+            Self::Eight => 8,
+            Self::Sixteen => 16,
+        }
+    }
+}
+
 /// What the device in use can do, after `--without`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Features {
@@ -73,6 +83,8 @@ pub struct Features {
     pub f16: bool,
     /// See [`Feature::Coop`]; `None` without it.
     pub coop: Option<CoopShape>,
+    /// Lanes of a subgroup where that is one number; cooperative kernels need to know it.
+    pub subgroup_size: Option<u32>,
     /// See [`Feature::Timestamp`].
     pub timestamp: bool,
     /// See [`Feature::PipelineCache`].
@@ -86,9 +98,13 @@ impl Features {
             adapter.features().contains(feature) && !without.contains(&name)
         };
         let f16 = has(wgpu::Features::SHADER_F16, Feature::F16);
-        let coop = f16 && has(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, Feature::Coop);
+        let info = adapter.get_info();
+        let subgroup_size = Some(info.subgroup_min_size).filter(|size| *size == info.subgroup_max_size);
+        let subgroup = has(wgpu::Features::SUBGROUP, Feature::Subgroup);
+        let coop = f16 && subgroup && subgroup_size.is_some() && has(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, Feature::Coop);
         Self {
-            subgroup: has(wgpu::Features::SUBGROUP, Feature::Subgroup),
+            subgroup,
+            subgroup_size,
             f16,
             coop: if coop { coop_shape(adapter) } else { None },
             timestamp: has(

@@ -1,7 +1,7 @@
 //! One compiled kernel: pipeline, layout, and what its bindings must be.
 
 use super::shader::{self, Constant, Declared};
-use super::{CoopShape, Gpu};
+use super::Gpu;
 use crate::error::{Error, Result};
 
 /// What to compile.
@@ -42,29 +42,24 @@ impl Kernel {
         Ok(Self { pipeline, layout, bindings, id: gpu.next_id(), label })
     }
 
-    /// The first of `specs` that this driver compiles, tried in order; the error of the last one if none does.
-    pub fn first_of(gpu: &Gpu, specs: &[KernelSpec<'_>]) -> Result<Self> {
-        let mut last = Error::shape("kernel", "at least one variant", "none");
-        for spec in specs {
-            match Self::new(gpu, spec) {
-                Ok(kernel) => return Ok(kernel),
-                Err(error) => {
-                    tracing::warn!("{}: {error}; trying the next variant", spec.name);
-                    last = error;
-                }
+    /// A faster variant that this driver may fail to compile: its plain twin serves then.
+    pub fn optional(gpu: &Gpu, spec: &KernelSpec<'_>) -> Option<Self> {
+        match Self::new(gpu, spec) {
+            Ok(kernel) => Some(kernel),
+            Err(error) => {
+                tracing::warn!("{} is not used: {error}", spec.name);
+                None
             }
         }
-        Err(last)
     }
 }
 
 /// Matrix types carry their size in the name, and the directives must stand first.
 fn coop_text(gpu: &Gpu, text: String) -> Result<String> {
-    let size = match gpu.features.coop {
-        Some(CoopShape::Eight) => "8",
-        Some(CoopShape::Sixteen) => "16",
-        None => return Err(Error::shape("cooperative kernel", "an adapter with cooperative matrices", "none")),
+    let Some(shape) = gpu.features.coop else {
+        return Err(Error::shape("cooperative kernel", "an adapter with cooperative matrices", "none"));
     };
+    let size = shape.side();
     Ok(text.replace("coop_matMxM", &format!("coop_mat{size}x{size}")))
 }
 

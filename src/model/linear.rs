@@ -7,7 +7,7 @@ use super::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::ops::{Matmul, Matrix, Matvec};
-use crate::weights::{Checkpoint, Format};
+use crate::weights::{Checkpoint, Format, PackedMatrix};
 
 /// Rows of this many packed bytes are read, converted and uploaded at a time.
 const PIECE_BYTES: usize = 16 << 20;
@@ -91,14 +91,50 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    /// Reads `sources` into one map, one below the other. Neighbours of one format share a matrix and so a dispatch.
-    /// `loaded` hears of the bytes uploaded.
+    /// Reads `sources` into one map, one below the other. `loaded` hears of the bytes uploaded.
     pub(crate) fn load(
         gpu: &Gpu,
         checkpoint: &Checkpoint,
         table: &MultiplierTable,
         sources: &[Source],
         loaded: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Self> {
+        let write = &mut |source: &Source, matrix: &Matrix, row: usize| {
+            for (first, rows) in pieces(source) {
+                let packed = checkpoint.rows(&source.name, first..first + rows, Some(source.format))?;
+                matrix.write_rows(gpu, row + first, &packed)?;
+                // Staging memory is given back piece by piece, so that loading never holds much more than one.
+                gpu.flush_writes()?;
+                loaded(packed.bytes())?;
+            }
+            Ok(())
+        };
+        Self::build(gpu, table, sources, write)
+    }
+
+    /// A map of invented weights: `make` gets rows and columns.
+    pub(crate) fn fill(
+        gpu: &Gpu,
+        table: &MultiplierTable,
+        sources: &[Source],
+        make: &mut dyn FnMut(usize, usize) -> PackedMatrix,
+    ) -> Result<Self> {
+        let write = &mut |source: &Source, matrix: &Matrix, row: usize| {
+            for (first, rows) in pieces(source) {
+                matrix.write_rows(gpu, row + first, &make(rows, source.cols))?;
+                gpu.flush_writes()?;
+            }
+            Ok(())
+        };
+        Self::build(gpu, table, sources, write)
+    }
+
+    /// Neighbours of one format share a matrix and so a dispatch. `write` puts a source's rows at a row of the matrix.
+    fn build(
+        gpu: &Gpu,
+        table: &MultiplierTable,
+        sources: &[Source],
+        write: &mut dyn FnMut(&Source, &Matrix, usize) -> Result<()>,
     ) -> Result<Self> {
         let mut parts = Vec::new();
         let mut first_out = 0;
@@ -108,7 +144,7 @@ impl Linear {
             let matrix = Matrix::allocate(gpu, &first.name, rows, first.cols, first.format)?;
             let mut row = 0;
             for source in run {
-                read_into(gpu, checkpoint, source, &matrix, row, loaded)?;
+                write(source, &matrix, row)?;
                 row += source.rows;
             }
             let multipliers = table.get(&(first.cols, first.format)).cloned();
@@ -151,25 +187,11 @@ impl Linear {
     }
 }
 
-fn read_into(
-    gpu: &Gpu,
-    checkpoint: &Checkpoint,
-    source: &Source,
-    matrix: &Matrix,
-    row: usize,
-    loaded: &mut dyn FnMut(u64) -> Result<()>,
-) -> Result<()> {
+/// (first row, rows) of the pieces that a source is read in.
+fn pieces(source: &Source) -> impl Iterator<Item = (usize, usize)> + use<> {
     let row_bytes = (source.bytes() / source.rows.max(1) as u64).max(1);
-    let piece_rows = (PIECE_BYTES as u64 / row_bytes).max(1) as usize;
-    for first in (0..source.rows).step_by(piece_rows) {
-        let end = (first + piece_rows).min(source.rows);
-        let packed = checkpoint.rows(&source.name, first..end, Some(source.format))?;
-        matrix.write_rows(gpu, row + first, &packed)?;
-        // Staging memory is given back piece by piece, so that loading never holds much more than one.
-        gpu.flush_writes()?;
-        loaded(packed.bytes())?;
-    }
-    Ok(())
+    let (rows, step) = (source.rows, (PIECE_BYTES as u64 / row_bytes).max(1) as usize);
+    (0..rows).step_by(step).map(move |first| (first, step.min(rows - first)))
 }
 
 /// The weights of a model in the order they are loaded.

@@ -6,6 +6,7 @@ mod linear;
 mod load;
 pub(crate) mod names;
 pub mod plan;
+pub mod random;
 pub mod rope;
 mod scratch;
 

@@ -48,7 +48,8 @@ pub(crate) const HEAD_ROWS: usize = 64;
 
 impl Scratch {
     pub(crate) fn new(gpu: &Gpu, config: &ModelConfig, chunk: usize) -> Result<Self> {
-        let tensor = |label: &str, columns: usize, element| gpu.tensor(label, &[chunk, columns], element);
+        let rows = Self::rows(chunk);
+        let tensor = |label: &str, columns: usize, element| gpu.tensor(label, &[rows, columns], element);
         let (hidden, attention) = (config.hidden_size, config.attention_width());
         Ok(Self {
             ids: gpu.tensor("ids", &[chunk], Element::U32)?,
@@ -71,6 +72,11 @@ impl Scratch {
         })
     }
 
+    /// Rows that tensors of a chunk have: whole tiles of the cooperative kernels, which do not check for the last token.
+    fn rows(chunk: usize) -> usize {
+        if chunk < 16 { chunk } else { chunk.next_multiple_of(128) }
+    }
+
     /// Bytes of a scratch for `chunk` tokens, to within the small tensors.
     pub(crate) fn bytes(config: &ModelConfig, chunk: usize) -> u64 {
         let per_token = config.hidden_size * (4 + 2 + 4)
@@ -80,7 +86,7 @@ impl Scratch {
             + config.heads.head_dim * 4
             + 12;
         let partial: usize = AttendDense::partial_shape(config.heads).iter().product();
-        ((chunk * per_token) + partial * 4 + head_rows(config) * config.vocab_size * 4) as u64
+        ((Self::rows(chunk) * per_token) + partial * 4 + head_rows(config) * config.vocab_size * 4) as u64
     }
 
     /// Bytes that one token takes in the widest tensor.

@@ -1,26 +1,11 @@
-//! How many heads of which size: what all attention ops are compiled for.
+//! What the ops need of the shape of heads: constants for their kernels, and the check of a cache.
 
 use crate::error::{Error, Result};
 use crate::gpu::shader::Constant::{self, U32};
 use crate::gpu::{Element, Tensor};
-
-/// Grouped-query attention: `heads` query heads share `kv_heads` key and value heads, `heads / kv_heads` to each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct HeadShape {
-    /// Query heads.
-    pub heads: usize,
-    /// Key and value heads; divides `heads`.
-    pub kv_heads: usize,
-    /// Values of one head; 32, 64, 96 or 128.
-    pub head_dim: usize,
-}
+use crate::sparse_settings::HeadShape;
 
 impl HeadShape {
-    /// Query heads of one KV head.
-    pub fn group(self) -> usize {
-        self.heads / self.kv_heads.max(1)
-    }
-
     /// The constants of kernels that work on heads.
     pub(crate) fn constants(self) -> Vec<(&'static str, Constant)> {
         vec![

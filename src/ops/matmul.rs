@@ -2,15 +2,20 @@
 
 use super::matrix::{self, Matrix};
 use crate::error::Result;
+use crate::gpu::shader::Constant::U32;
 use crate::gpu::{Binding, Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
 use crate::weights::Format;
 
 /// Side of the tile of tokens and rows that a workgroup computes.
 const TILE: usize = 64;
+/// The same with cooperative matrices, and the columns they take at a time.
+const COOP_TILE: usize = 128;
+const COOP_DEPTH: usize = 32;
 
 /// Multiplies matrices of one width and format.
 pub struct Matmul {
-    kernel: Kernel,
+    plain: Kernel,
+    coop: Option<Kernel>,
     cols: usize,
 }
 
@@ -26,10 +31,19 @@ struct Params {
 impl Matmul {
     /// Compiles for matrices with `cols` inputs.
     pub fn new(gpu: &Gpu, cols: usize, format: Format) -> Result<Self> {
-        let (piece, constants) = matrix::piece(format, cols);
+        let (piece, mut constants) = matrix::piece(format, cols);
         let pieces = [("weights", piece)];
         let spec = KernelSpec { name: "matmul", entry: "main", constants: &constants, pieces: &pieces };
-        Ok(Self { kernel: Kernel::new(gpu, &spec)?, cols })
+        let plain = Kernel::new(gpu, &spec)?;
+        let coop = match (gpu.features.coop, gpu.features.subgroup_size) {
+            (Some(shape), Some(subgroup)) if cols % COOP_DEPTH == 0 => {
+                constants.extend([("M", U32(shape.side())), ("SUBGROUP", U32(subgroup))]);
+                let spec = KernelSpec { name: "coop/matmul", entry: "main", constants: &constants, pieces: &pieces };
+                Kernel::optional(gpu, &spec)
+            }
+            _ => None,
+        };
+        Ok(Self { plain, coop, cols })
     }
 
     /// Appends one dispatch per shard: `out[t, first_out + r] = matrix[r] . x[t]`, with `x` (tokens, cols) f16 and `out`
@@ -54,9 +68,19 @@ impl Matmul {
             let mut tensors: Vec<Binding<'_>> = vec![x.into()];
             tensors.extend(shard.bindings());
             tensors.push(out.into());
-            let size = [shard.rows.div_ceil(TILE) as u32, tokens.div_ceil(TILE) as u32, 1];
-            recorder.dispatch(gpu, &self.kernel, &tensors, &params, size, (tokens * shard.rows * self.cols) as u64)?;
+            let (kernel, tile) = match &self.coop {
+                Some(coop) if whole_tiles(shard.rows, tokens, x, out) => (coop, COOP_TILE),
+                _ => (&self.plain, TILE),
+            };
+            let size = [shard.rows.div_ceil(tile) as u32, tokens.div_ceil(tile) as u32, 1];
+            recorder.dispatch(gpu, kernel, &tensors, &params, size, (tokens * shard.rows * self.cols) as u64)?;
         }
         Ok(())
     }
+}
+
+/// Whether cooperative tiles neither miss rows of the shard nor leave the tensors. A few tokens are not worth a tile.
+fn whole_tiles(rows: usize, tokens: usize, x: &Tensor, out: &Tensor) -> bool {
+    let padded = tokens.next_multiple_of(COOP_TILE);
+    rows % COOP_TILE == 0 && tokens >= 16 && x.shape[0] >= padded && out.shape[0] >= padded
 }

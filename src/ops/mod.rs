@@ -5,6 +5,8 @@
 pub mod add_rms_norm;
 pub mod argmax;
 pub mod attend_dense;
+pub mod attend_sparse;
+pub mod compress_keys;
 pub mod embed;
 mod head_shape;
 mod matrix;
@@ -13,22 +15,31 @@ pub mod matmul;
 pub mod matvec;
 pub mod rms_norm;
 pub mod rope_and_store;
+pub mod score_blocks;
+pub mod select_blocks;
+mod sparse_shapes;
 pub mod swiglu;
 pub mod top_logits;
 
 pub use add_rms_norm::AddRmsNorm;
 pub use argmax::Argmax;
 pub use attend_dense::AttendDense;
+pub use attend_sparse::AttendSparse;
+pub use compress_keys::CompressKeys;
 pub use embed::Embed;
-pub use head_shape::HeadShape;
+pub use crate::sparse_settings::HeadShape;
 pub use log_probs::LogProbs;
 pub use matmul::Matmul;
 pub use matrix::{Matrix, Shard};
 pub use matvec::Matvec;
 pub use rms_norm::RmsNorm;
 pub use rope_and_store::RopeAndStore;
+pub use score_blocks::ScoreBlocks;
+pub use select_blocks::SelectBlocks;
 pub use swiglu::Swiglu;
 pub use top_logits::TopLogits;
+
+use sparse_shapes::{cache_capacity, expect_heads, expect_rows_of, quads, score_strides};
 
 use crate::error::{Error, Result};
 use crate::gpu::{Element, Tensor};

@@ -7,6 +7,8 @@
 pub mod add_rms_norm;
 pub mod argmax;
 pub mod attend_dense;
+pub mod attend_sparse;
+pub mod compress_keys;
 mod data;
 pub mod embed;
 pub mod log_probs;
@@ -14,6 +16,9 @@ pub mod matmul;
 pub mod matvec;
 pub mod rms_norm;
 pub mod rope_and_store;
+pub mod score_blocks;
+pub mod select_blocks;
+mod sparse_layer;
 pub mod swiglu;
 pub mod top_logits;
 
@@ -24,6 +29,7 @@ pub use data::{Random, poisoned, random_matrix, read_f32, recorder, upload_f16, 
 use crate::error::{Error, Result};
 use crate::gpu::{Feature, Gpu, GpuOptions};
 use crate::ops::HeadShape;
+use crate::sparse_settings::SparseSettings;
 use crate::weights::Format;
 
 /// How far a result is from its twin's.
@@ -149,6 +155,24 @@ pub fn cases() -> Vec<Case> {
                 attend_dense::check(gpu, heads, (3000, 1), true)
             }),
         ]);
+    }
+    // The published settings, at positions that leave blocks out.
+    let settings = SparseSettings::MINICPM4_1;
+    for heads in [(32, 2, 128), (16, 2, 64)].map(|(heads, kv_heads, head_dim)| HeadShape { heads, kv_heads, head_dim }) {
+        let what = format!("{} heads of {}, {} KV", heads.heads, heads.head_dim, heads.kv_heads);
+        cases.extend([
+            Case::new("compress_keys", what.clone(), move |gpu| compress_keys::check(gpu, heads, settings, 1000)),
+            Case::new("select_blocks", what.clone(), move |gpu| select_blocks::check(gpu, heads, settings, (20_000, 3))),
+        ]);
+        for (kind, step, decode) in [("prefill", (6400, 9), false), ("decode", (7000, 1), true)] {
+            let what = format!("{what}, {kind}");
+            cases.extend([
+                Case::new("score_blocks", what.clone(), move |gpu| {
+                    score_blocks::check(gpu, heads, settings, step, decode)
+                }),
+                Case::new("attend_sparse", what, move |gpu| attend_sparse::check(gpu, heads, settings, step, decode)),
+            ]);
+        }
     }
     cases.sort_by_key(|case| case.op);
     cases

@@ -3,12 +3,17 @@
 mod add_rms_norm;
 mod argmax;
 mod attend_dense;
+mod attend_sparse;
+mod compress_keys;
 mod embed;
 mod log_probs;
 mod matmul;
 mod matvec;
 mod rms_norm;
 mod rope_and_store;
+mod score_blocks;
+mod select_blocks;
+mod sparse_chain; // the four sparse ops together: chunked = one shot = decode = twins
 mod swiglu;
 mod top_logits;
 

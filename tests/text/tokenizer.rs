@@ -129,7 +129,7 @@ fn eos_is_what_any_file_says() {
         ("tokenizer_config.json", r#"{"eos_token": {"content": "<|im_start|>"}}"#),
     ];
     let tokenizer = Tokenizer::from_folder(folder("byte_level", &files).path()).unwrap();
-    assert_eq!(tokenizer.settings().eos, [2, 3, 4]);
+    assert_eq!(tokenizer.settings().eos, [3, 2, 4], "the named one first");
     assert!(tokenizer.is_eos(4) && !tokenizer.is_eos(1));
     assert_eq!(tokenizer.settings().bos, Some(1), "without a bos_token the ids count");
 }
