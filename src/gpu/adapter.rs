@@ -28,6 +28,10 @@ pub struct AdapterSummary {
     pub features: super::Features,
 }
 
+/// The interfaces that have everything that the kernels need.
+pub(super) const BACKENDS: wgpu::Backends =
+    wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
+
 /// All adapters, best first.
 pub fn list() -> Vec<AdapterSummary> {
     enumerate(&super::device::instance())
@@ -38,8 +42,7 @@ pub fn list() -> Vec<AdapterSummary> {
 }
 
 pub(super) fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
-    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-    let mut adapters = pollster::block_on(instance.enumerate_adapters(backends));
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(BACKENDS));
     adapters.sort_by_key(|adapter| rank(adapter.get_info().device_type));
     adapters
 }
