@@ -100,7 +100,7 @@ fn fail(error: &Error) -> ExitCode {
 
 fn start_log(verbose: u8) {
     let level = match verbose {
-        0 => "error",
+        0 => "off",
         1 => "foveal=debug,warn",
         _ => "trace",
     };

@@ -33,16 +33,19 @@ pub(super) fn run(arguments: &SelfcheckArguments, terminal: &mut Terminal) -> Re
         let adapter = &gpu.adapter;
         let title = format!("{} ({}, {}), {variant}", adapter.name, adapter.backend, adapter.driver);
         terminal.line(&escape(&title))?;
-        terminal.line(&format!("  {:<16}{:<32}{:>14}", "op", "case", "largest error"))?;
+        terminal.line(&format!("  {:<16}{:<32}{:>14}{:>12}", "op", "case", "largest error", "of allowed"))?;
         for case in cases() {
             count += 1;
-            let (error, verdict) = match case.run(&gpu) {
-                Ok(comparison) if comparison.is_right() => (format!("{:.1e}", comparison.error), "ok".to_owned()),
-                Ok(comparison) => (format!("{:.1e}", comparison.error), format!("WRONG: {}", comparison.worst)),
-                Err(error) => ("-".to_owned(), format!("FAILED: {error}")),
+            let (figures, verdict) = match case.run(&gpu) {
+                Ok(comparison) => {
+                    let figures = format!("{:>14.1e}{:>10.1} %", comparison.error, comparison.share * 100.0);
+                    let right = comparison.is_right();
+                    (figures, if right { "ok".to_owned() } else { format!("WRONG: {}", comparison.worst) })
+                }
+                Err(error) => (format!("{:>14}{:>12}", "-", "-"), format!("FAILED: {error}")),
             };
             failed += usize::from(verdict != "ok");
-            terminal.line(&escape(&format!("  {:<16}{:<32}{error:>14}  {verdict}", case.op, case.what)))?;
+            terminal.line(&escape(&format!("  {:<16}{:<32}{figures}  {verdict}", case.op, case.what)))?;
         }
     }
     if failed == 0 {
