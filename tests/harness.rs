@@ -47,6 +47,14 @@ pub(crate) fn upload_f32(gpu: &Gpu, label: &str, shape: &[usize], data: &[f32]) 
     selfcheck::upload_f32(gpu, label, shape, data).unwrap()
 }
 
+pub(crate) fn upload_f16(gpu: &Gpu, label: &str, shape: &[usize], data: &[f32]) -> Tensor {
+    selfcheck::upload_f16(gpu, label, shape, data).unwrap()
+}
+
+pub(crate) fn read_f32(gpu: &Gpu, recorder: &mut Recorder, tensor: &Tensor) -> Vec<f32> {
+    selfcheck::read_f32(gpu, recorder, tensor).unwrap()
+}
+
 pub(crate) fn poisoned(gpu: &Gpu, label: &str, shape: &[usize], element: Element) -> Tensor {
     selfcheck::poisoned(gpu, label, shape, element).unwrap()
 }

@@ -106,23 +106,25 @@ fn generate_takes_the_question_from_a_pipe() {
 
 #[test]
 fn chat_answers_the_questions_about_the_logbook() {
-    // All but the ninth, whose wording the model does not know (see its card).
     let (_, questions) = sample("logbook");
-    let input: String = questions.iter().map(|(question, _)| format!("{question}\n")).collect();
     for device in devices() {
+        // A software adapter takes seconds for each; wrong is only the ninth, whose wording the model does not know.
+        let count = if device == "cpu" { questions.len() } else { 6 };
+        let questions = &questions[..count];
+        let input: String = questions.iter().map(|(question, _)| format!("{question}\n")).collect();
         let run = foveal_with_input(&["chat", "--sample", "logbook", "--device", &device], input.as_bytes());
         let figures = run.err.lines().filter(|line| line.contains("first after")).count();
         let out = run.ok();
         let answers: Vec<_> = out.lines().collect();
-        assert_eq!((answers.len(), figures), (questions.len(), questions.len()), "{out}");
-        let right = answers.iter().zip(&questions).filter(|(answer, question)| answer.contains(&question.1)).count();
-        assert!(right >= 12, "{device}: {right} of {} right:\n{out}", questions.len());
+        assert_eq!((answers.len(), figures), (count, count), "{out}");
+        let right = answers.iter().zip(questions).filter(|(answer, question)| answer.contains(&question.1)).count();
+        assert!(right >= count.min(13), "{device}: {right} of {count} right:\n{out}");
     }
 }
 
 #[test]
 fn without_a_command_it_chats_and_obeys() {
-    let input = "/help\n/sample logbook\nWhere is the \\\nbrass sextant?\n/reset\n/quit\nnever asked\n";
+    let input = "/help\n/sample logbook\n\\\nWhere is the brass sextant?\n/reset\n/quit\nnever asked\n";
     let run = foveal_with_input(&["--device", "cpu"], input.as_bytes());
     assert!(run.err.contains("/attach FILE") && run.err.contains("forgotten"), "{}", run.err);
     let out = run.ok();

@@ -1,0 +1,195 @@
+//! Every kernel in every combination of slot variants, with constants as the host writes them: assembled, validated, and
+//! written as SPIR-V, MSL and HLSL, so that a kernel that only one driver would refuse is found on every machine.
+
+use foveal::gpu::shader::Constant::{self, Bool, F32, U32};
+use foveal::gpu::shader::{assemble, kernels, slots, variants};
+use naga::back::{hlsl, msl, spv};
+use naga::front::wgsl;
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+
+type Constants = Vec<(&'static str, Constant)>;
+
+/// Workgroup memory that every device has, and what all graphics cards of the last ten years have.
+const LEAST_MEMORY: u32 = 16 << 10;
+const CARD_MEMORY: u32 = 32 << 10;
+
+/// Sets of constants to try a kernel with: the smallest and the largest that its host can ask for. A new kernel gets its
+/// entry here.
+fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
+    let sets = |names: &[&'static str], values: &[&[u32]]| -> Vec<Constants> {
+        values.iter().map(|set| names.iter().copied().zip(set.iter().map(|value| U32(*value))).collect()).collect()
+    };
+    let with = |mut list: Vec<Constants>, more: &[(&'static str, Constant)]| {
+        list.iter_mut().for_each(|set| set.extend(more));
+        list
+    };
+    let row = |values: &[&[u32]]| sets(&["GROUP_SIZE", "WIDTH"], values);
+    // Heads, KV heads, values of a head.
+    let heads: &[&[u32]] = &[&[1, 1, 32], &[6, 3, 96], &[8, 2, 64], &[32, 2, 128], &[40, 2, 128]];
+    let scores = [("SCALE", F32(0.125)), ("MOST_EXPONENT", F32(80.0))];
+    let group: &[&'static str] = &["HEADS", "GROUP", "HEAD_DIM", "BLOCK", "LSE_STRIDE", "INIT_BLOCKS", "LOCAL_BLOCKS"];
+    let staged: &[&'static str] = &["GROUP_SIZE", "QUADS", "HEADS", "GROUP", "HEAD_DIM", "BLOCK"];
+    Some(match kernel {
+        "rms_norm" | "add_rms_norm" => with(row(&[&[256, 6], &[256, 4096]]), &[("EPSILON", F32(1e-6))]),
+        "swiglu" => row(&[&[256, 2], &[256, 16_384]]),
+        "argmax" | "log_probs" => sets(&["GROUP_SIZE"], &[&[256]]),
+        "top_logits" => sets(&["GROUP_SIZE", "SLICE", "KEEP"], &[&[256, 1024, 64]]),
+        "embed" => sets(&["GROUP_SIZE", "COLS", "GROUP"], &[&[64, 128, 16], &[64, 4096, 128]]),
+        "matvec" => sets(&["GROUP_SIZE", "COLS", "GROUP", "ROWS"], &[&[64, 128, 16, 4], &[128, 4096, 128, 4]]),
+        "matmul" => sets(&["COLS", "GROUP"], &[&[128, 16], &[4096, 128]]),
+        "coop/matmul" => sets(&["COLS", "GROUP", "M", "SUBGROUP"], &[&[128, 16, 8, 8], &[4096, 128, 16, 32]]),
+        "rope_and_store" => with(sets(&["HEADS", "KV_HEADS", "HEAD_DIM"], heads), &[("GROUP_SIZE", U32(256))]),
+        "attend_dense" => [(32, 16), (32, 32), (16, 32)]
+            .into_iter()
+            .flat_map(|(rows, keys)| {
+                let shapes = sets(&["HEADS", "KV_HEADS", "HEAD_DIM"], heads);
+                with(shapes, &[("ROWS", U32(rows)), ("TILE_KEYS", U32(keys))])
+            })
+            .collect(),
+        "compress_keys" => sets(
+            &["GROUP_SIZE", "HEAD_DIM", "STRIDE", "BLOCK", "SLICES"],
+            &[&[256, 32, 4, 16, 64], &[256, 96, 16, 64, 21], &[256, 128, 64, 256, 16]],
+        ),
+        "score_blocks" => with(
+            sets(group, &[&[1, 1, 32, 16, 16, 1, 3], &[32, 16, 128, 64, 64, 1, 33], &[40, 20, 96, 64, 16, 0, 32]]),
+            &scores,
+        ),
+        "score_blocks_decode" => {
+            let names = [&["GROUP_SIZE", "QUADS", "STRIDE"], group].concat();
+            let values: &[&[u32]] =
+                &[&[64, 1, 4, 1, 1, 32, 16, 16, 1, 3], &[256, 4, 16, 32, 16, 128, 64, 16, 1, 33]];
+            with(sets(&names, values), &scores)
+        }
+        "select_blocks" => sets(
+            &["GROUP_SIZE", "KV_HEADS", "BLOCK", "BUDGET", "INIT_BLOCKS", "LOCAL_BLOCKS", "FREE_BLOCKS"],
+            &[&[256, 1, 16, 5, 1, 3, 1], &[256, 2, 64, 96, 1, 33, 62], &[256, 2, 64, 34, 1, 33, 0]],
+        ),
+        "attend_sparse" => with(
+            sets(
+                &[staged, &["BUDGET"]].concat(),
+                &[&[64, 1, 2, 1, 32, 16, 5], &[256, 4, 32, 16, 128, 64, 96], &[128, 2, 14, 7, 96, 64, 16]],
+            ),
+            &scores[..1],
+        ),
+        "attend_sparse_merge" => {
+            sets(&["GROUP_SIZE", "HEAD_DIM", "SLICES"], &[&[256, 32, 8], &[256, 96, 2], &[256, 128, 2]])
+        }
+        _ => return None,
+    })
+}
+
+/// Every choice of one variant for each slot that has several.
+fn choices(kernel: &str) -> Vec<Vec<(String, String)>> {
+    let mut all = vec![Vec::new()];
+    for slot in slots(kernel) {
+        let names: Vec<String> = variants(&slot).into_iter().map(|(name, _)| name).collect();
+        assert!(!names.is_empty(), "{kernel} imports {slot}, of which there is no file in shaders/pieces");
+        if names != [""] {
+            let extend = |chosen: &Vec<(String, String)>, name: &String| {
+                chosen.iter().cloned().chain([(slot.clone(), name.clone())]).collect()
+            };
+            all = all.iter().flat_map(|chosen| names.iter().map(move |name| extend(chosen, name))).collect();
+        }
+    }
+    all
+}
+
+fn text(kernel: &str, constants: &Constants, chosen: &[(String, String)]) -> String {
+    let choices: Vec<(&str, &str)> = chosen.iter().map(|(slot, name)| (slot.as_str(), name.as_str())).collect();
+    // The piece for floats has no groups.
+    let floats = choices.contains(&("weights", "f16"));
+    let constants: Constants = constants.iter().copied().filter(|(name, _)| !(floats && *name == "GROUP")).collect();
+    let text = assemble(kernel, &constants, &choices).unwrap_or_else(|error| panic!("{kernel}: {error}"));
+    match constants.iter().find(|(name, _)| *name == "M") {
+        Some((_, U32(side))) => text.replace("coop_matMxM", &format!("coop_mat{side}x{side}")),
+        Some((_, Bool(_) | F32(_))) | None => text,
+    }
+}
+
+fn validate(what: &str, text: &str) -> (naga::Module, ModuleInfo) {
+    let module = wgsl::parse_str(text).unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(text)));
+    let capabilities = Capabilities::default()
+        | Capabilities::SUBGROUP
+        | Capabilities::SHADER_FLOAT16
+        | Capabilities::SHADER_FLOAT16_IN_FLOAT32
+        | Capabilities::COOPERATIVE_MATRIX;
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+    validator
+        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+        .subgroup_operations(naga::valid::SubgroupOperationSet::all());
+    let info =
+        validator.validate(&module).unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(text)));
+    (module, info)
+}
+
+/// Bytes of workgroup memory that each entry point uses.
+fn workgroup_bytes(module: &naga::Module, info: &ModuleInfo) -> Vec<(String, u32)> {
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).unwrap();
+    let entry = |(index, entry): (usize, &naga::EntryPoint)| {
+        let used = |handle: naga::Handle<naga::GlobalVariable>| !info.get_entry_point(index)[handle].is_empty();
+        let shared = module.global_variables.iter().filter(|(handle, variable)| {
+            variable.space == naga::AddressSpace::WorkGroup && used(*handle)
+        });
+        (entry.name.clone(), shared.map(|(_, variable)| layouter[variable.ty].size).sum())
+    };
+    module.entry_points.iter().enumerate().map(entry).collect()
+}
+
+fn write_everywhere(what: &str, coop: bool, module: &naga::Module, info: &ModuleInfo) {
+    let options = spv::Options { lang_version: (1, 4), ..Default::default() };
+    spv::write_vec(module, info, &options, None).unwrap_or_else(|error| panic!("{what} as SPIR-V: {error}"));
+    let options = msl::Options { lang_version: (3, 0), ..Default::default() };
+    msl::write_string(module, info, &options, &msl::PipelineOptions::default())
+        .unwrap_or_else(|error| panic!("{what} as MSL: {error}"));
+    // DX12 has no cooperative matrices that wgpu could use.
+    if !coop {
+        let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_2, ..Default::default() };
+        let (mut out, pipeline) = (String::new(), hlsl::PipelineOptions::default());
+        let written = hlsl::Writer::new(&mut out, &options, &pipeline).write(module, info, None);
+        written.unwrap_or_else(|error| panic!("{what} as HLSL: {error}"));
+    }
+}
+
+#[test]
+fn every_kernel_in_every_variant_is_valid_for_every_backend() {
+    let kernels = kernels();
+    assert!(kernels.len() >= 18, "{kernels:?}");
+    let mut count = 0;
+    for kernel in &kernels {
+        let sets = constant_sets(kernel).unwrap_or_else(|| {
+            panic!("shaders/{kernel}.wgsl has no entry in `constant_sets` of tests/shaders.rs: add its constants there")
+        });
+        let coop = kernel.starts_with("coop/");
+        // Its tile of 64 rows of 65 values is a row too much for the smallest devices.
+        let score = kernel == "score_blocks";
+        for chosen in choices(kernel) {
+            for constants in &sets {
+                let what = format!("{kernel} {chosen:?} {constants:?}");
+                let (module, info) = validate(&what, &text(kernel, constants, &chosen));
+                assert!(!module.entry_points.is_empty(), "{what} has no entry point");
+                let large = coop || score || constants.contains(&("TILE_KEYS", U32(32)));
+                for (entry, bytes) in workgroup_bytes(&module, &info) {
+                    let most = if large { CARD_MEMORY } else { LEAST_MEMORY };
+                    assert!(bytes <= most, "{what}, {entry}: {bytes} bytes of workgroup memory, at most {most}");
+                }
+                // A writer that gives up says nothing of the kernel.
+                eprintln!("{what}");
+                write_everywhere(&what, coop, &module, &info);
+                count += 1;
+            }
+        }
+    }
+    eprintln!("{count} variants of {} kernels", kernels.len());
+}
+
+#[test]
+fn a_broken_kernel_would_be_found() {
+    let sets = constant_sets("matvec").unwrap();
+    let chosen = &choices("matvec")[0];
+    let good = text("matvec", &sets[0], chosen);
+    assert!(wgsl::parse_str(&good.replace("= group_sum(", "= no_such_function(")).is_err());
+    assert!(assemble("matvec", &sets[0][1..], &[("weights", "q4"), ("reduce", "barrier")]).is_err());
+    assert!(assemble("matvec", &sets[0], &[("reduce", "barrier")]).is_err(), "a slot without a choice");
+    assert!(constant_sets("no_such_kernel").is_none());
+}
