@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::model::Mode;
 use crate::ops::top_logits::Top;
 use crate::sampler::{Candidates, Sampled, Sampler, SamplerSettings};
 use crate::session::Session;
 use crate::tokenizer::{StreamDecoder, Tokenizer};
+use crate::trace::StepTrace;
 
 /// How to generate.
 #[derive(Debug, Clone)]
@@ -39,6 +41,11 @@ pub enum Event {
         id: u32,
         /// The text that it completes; may be empty.
         text: String,
+        /// How the step attended that chose it.
+        mode: Mode,
+        /// What that step read, where tracing is on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        trace: Option<Box<StepTrace>>,
     },
 }
 
@@ -115,8 +122,8 @@ pub fn generate(
         first_token_seconds: 0.0,
         decode_seconds: 0.0,
     };
-    let mut top = match fed {
-        Ok(top) => top,
+    let mut next = match fed {
+        Ok(next) => next,
         Err(Error::Stopped) => return Ok(answer),
         Err(error) => return Err(error),
     };
@@ -124,6 +131,7 @@ pub fn generate(
     let mut filter = StopFilter::new(&options.stop);
     let mut history = prompt.to_vec();
     let mut first_token = None;
+    let mut mode = next.mode;
     answer.reason = loop {
         if stop.load(Ordering::Relaxed) {
             break FinishReason::Stopped;
@@ -131,7 +139,7 @@ pub fn generate(
         if answer.tokens.len() == options.max_tokens {
             break FinishReason::MaxTokens;
         }
-        let id = choose(session, &mut sampler, &top, &history)?;
+        let id = choose(session, &mut sampler, &next.top, &history)?;
         first_token.get_or_insert_with(Instant::now);
         if tokenizer.is_eos(id) {
             break FinishReason::EndOfAnswer;
@@ -140,7 +148,8 @@ pub fn generate(
         history.push(id);
         let (text, stopped) = filter.push(&decoder.push(id));
         answer.text.push_str(&text);
-        on_event(Event::Token { id, text })?;
+        mode = next.mode;
+        on_event(Event::Token { id, text, mode, trace: next.trace.take().map(Box::new) })?;
         if stopped {
             break FinishReason::StopText;
         }
@@ -148,14 +157,14 @@ pub fn generate(
             break FinishReason::ContextFull;
         }
         if answer.tokens.len() < options.max_tokens {
-            top = session.advance(id)?;
+            next = session.advance(id)?;
         }
     };
     let rest = filter.finish(&decoder.finish(), answer.reason == FinishReason::StopText);
     if !rest.is_empty() {
         answer.text.push_str(&rest);
         if let Some(id) = answer.tokens.last() {
-            on_event(Event::Token { id: *id, text: rest })?;
+            on_event(Event::Token { id: *id, text: rest, mode, trace: None })?;
         }
     }
     let ended = Instant::now();

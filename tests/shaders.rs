@@ -71,6 +71,13 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
             ),
             &scores[..1],
         ),
+        "coop/attend_sparse" => with(
+            sets(
+                &["M", "SUBGROUP", "HEADS", "GROUP", "HEAD_DIM", "BLOCK", "BUDGET"],
+                &[&[8, 8, 2, 1, 32, 16, 5], &[16, 32, 32, 16, 128, 64, 96], &[16, 64, 14, 7, 96, 64, 16]],
+            ),
+            &scores[..1],
+        ),
         "attend_sparse_merge" => {
             sets(&["GROUP_SIZE", "HEAD_DIM", "SLICES"], &[&[256, 32, 8], &[256, 96, 2], &[256, 128, 2]])
         }

@@ -85,10 +85,12 @@ fn main(
         }
         workgroupBarrier();
     }
+    // A stride that is an expression of its own: naga 30 stops at one inside the call.
+    let out_cols = params.out_cols;
     for (var t = 0u; t < SIDE; t++) {
         for (var r = 0u; r < SIDE; r++) {
-            let at = (first_token + token + t * M) * params.out_cols + params.first_out + first_row + row + r * M;
-            coopStoreT(sums[t * SIDE + r], &out[at], params.out_cols);
+            let at = (first_token + token + t * M) * out_cols + params.first_out + first_row + row + r * M;
+            coopStoreT(sums[t * SIDE + r], &out[at], out_cols);
         }
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Feature, Gpu, GpuOptions, OpTime};
-use crate::model::{LoadOptions, Model, random};
+use crate::model::{Attention, LoadOptions, Model, random};
 use crate::session::Session;
 use crate::weights::Format;
 
@@ -42,6 +42,9 @@ pub struct BenchArgs {
     /// Tokens of a prefill step
     #[arg(long)]
     chunk: Option<usize>,
+    /// auto, dense or sparse
+    #[arg(long, default_value = "auto")]
+    attention: Attention,
     /// Optional features to leave unused
     #[arg(long, value_delimiter = ',')]
     without: Vec<Feature>,
@@ -70,11 +73,8 @@ struct Row {
 
 /// Runs the measurements and prints them.
 pub fn run(args: &BenchArgs) -> Result<()> {
-    let options = GpuOptions {
-        device: args.device.clone(),
-        without: args.without.iter().copied().collect(),
-        cache_folder: None,
-    };
+    let options =
+        GpuOptions { device: args.device.clone(), without: args.without.iter().copied().collect(), cache_folder: None };
     let gpu = Arc::new(Gpu::open(&options)?);
     eprintln!("{} ({}, {}): {}", gpu.adapter.name, gpu.adapter.backend, gpu.adapter.driver, gpu.features);
     let format = Format::Affine { bits: args.bits, group: args.group };
@@ -82,15 +82,13 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         return super::bench_ops::run(&gpu, &random::shape(&args.shape)?, format, &args.depths);
     }
     let deepest = args.depths.iter().copied().max().unwrap_or(0);
-    let load = LoadOptions {
-        context: Some(deepest + args.prompt.max(args.generate) + 64),
-        quantize: None,
-        chunk: args.chunk,
-    };
+    let load =
+        LoadOptions { context: Some(deepest + args.prompt.max(args.generate) + 64), quantize: None, chunk: args.chunk };
     let started = Instant::now();
     let model = Model::random(&gpu, random::shape(&args.shape)?, format, &load)?;
     eprintln!("{} in {:.1} s; {}", args.shape, started.elapsed().as_secs_f64(), model.memory.describe());
     let mut session = Session::with_model(model, Duration::from_millis(100))?;
+    session.set_attention(args.attention);
     let mut rows = Vec::new();
     for depth in &args.depths {
         session.pretend(*depth)?;
@@ -98,7 +96,10 @@ pub fn run(args: &BenchArgs) -> Result<()> {
             if count > 0 {
                 let row = measure(&mut session, test, *depth, count, args.repetitions)?;
                 if !args.json {
-                    println!("{:>10} at {:>7}: {:>9.1} tok/s  {:?}", row.test, row.depth, row.tokens_per_second, row.samples);
+                    println!(
+                        "{:>10} at {:>7}: {:>9.1} tok/s  {:?}",
+                        row.test, row.depth, row.tokens_per_second, row.samples
+                    );
                 }
                 rows.push(row);
             }
@@ -153,7 +154,11 @@ fn profile(session: &mut Session, args: &BenchArgs) -> Result<()> {
         for (test, count) in [("prompt", args.prompt), ("generation", 1)] {
             session.pretend(*depth)?;
             session.take_times();
-            if test == "prompt" { prompt(session, *depth, count)? } else { generation(session, count)? };
+            if test == "prompt" {
+                prompt(session, *depth, count)?
+            } else {
+                generation(session, count)?
+            };
             let mut times = session.take_times();
             times.sort_by(|a, b| b.microseconds.total_cmp(&a.microseconds));
             let total: f64 = times.iter().map(|time| time.microseconds).sum();

@@ -17,7 +17,7 @@ use crate::model::LoadOptions;
 use crate::open::{Device, ModelFiles, OpenedSession, open_session};
 use crate::sampler::SamplerSettings;
 use crate::session::Session;
-use crate::weights::Format;
+use crate::weights::quantize::Recipe;
 
 /// Which device computes.
 #[derive(Debug, Args)]
@@ -57,12 +57,13 @@ enum Quantize {
 }
 
 impl Quantize {
-    fn format(self) -> Option<Format> {
-        match self {
-            Self::Q4 => Some(Format::Affine { bits: 4, group: 32 }),
-            Self::Q8 => Some(Format::Affine { bits: 8, group: 32 }),
-            Self::None => None,
-        }
+    fn recipe(self) -> Option<Recipe> {
+        let bits = match self {
+            Self::Q4 => 4,
+            Self::Q8 => 8,
+            Self::None => return None,
+        };
+        Some(Recipe { bits, ..Recipe::default() })
     }
 }
 
@@ -98,7 +99,7 @@ impl ModelArguments {
 
     /// How to load.
     pub(super) fn load_options(&self) -> LoadOptions {
-        LoadOptions { context: self.context, quantize: self.quantize.format(), chunk: self.chunk }
+        LoadOptions { context: self.context, quantize: self.quantize.recipe(), chunk: self.chunk }
     }
 
     /// Loads, with a bar, and says what there is to know of the device.

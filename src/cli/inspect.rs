@@ -9,7 +9,7 @@ use super::terminal::{Terminal, escape};
 use crate::built_in;
 use crate::chat_template::ChatTemplate;
 use crate::error::Result;
-use crate::model::{Family, MemoryPlan, ModelConfig, SourceList};
+use crate::model::{Family, MemoryPlan, ModelConfig, SourceList, SparseConfig, SparseOrigin};
 use crate::open::open_tokenizer;
 use crate::weights::Checkpoint;
 
@@ -52,15 +52,11 @@ fn describe(path: &Path) -> Result<Vec<(&'static str, String)>> {
         config.layers, config.hidden_size, config.intermediate_size, config.vocab_size
     );
     let heads = config.heads;
-    let sparse = match &config.sparse {
-        Some(settings) => settings.to_string(),
-        None => "no sparse_config".into(),
-    };
     let mut lines = vec![
         ("files", format!("{}, {}", checkpoint.kind(), path.display())),
         ("architecture", shape),
         ("attention", format!("{} heads of {}, {} key and value heads", heads.heads, heads.head_dim, heads.kv_heads)),
-        ("sparse", sparse),
+        ("sparse", describe_sparse(&config)),
         ("positions", format!("{}, rotation: {}", config.max_positions, config.rope.kind)),
         ("parameters", format!("{:.1} million, {bits:.2} bits per weight", parameters as f64 / 1e6)),
         ("tokenizer", describe_tokenizer(&checkpoint, &config)),
@@ -71,6 +67,24 @@ fn describe(path: &Path) -> Result<Vec<(&'static str, String)>> {
         lines.push(("memory", format!("{} MiB: {}{beyond}", plan.total().div_ceil(1 << 20), plan.describe())));
     }
     Ok(lines)
+}
+
+fn describe_sparse(config: &ModelConfig) -> String {
+    let SparseConfig { settings, dense_len, origin } = config.sparse;
+    let origin = match origin {
+        SparseOrigin::Configured => "sparse_config of the model",
+        SparseOrigin::Published => "no sparse_config, so the values published with MiniCPM4.1",
+        SparseOrigin::Experimental => "no sparse_config; can be forced, experimental for this family",
+    };
+    format!(
+        "{} blocks of {} tokens read from {} tokens on: {} first, {} local, {} by score ({origin})",
+        settings.budget(),
+        settings.block_size,
+        dense_len,
+        settings.init_blocks,
+        settings.local_blocks(),
+        settings.free_blocks(),
+    )
 }
 
 /// What is wrong with the tokenizer is a fact to show here, not a reason to show nothing.

@@ -34,11 +34,7 @@ pub(super) const BACKENDS: wgpu::Backends =
 
 /// All adapters, best first.
 pub fn list() -> Vec<AdapterSummary> {
-    enumerate(&super::device::instance())
-        .iter()
-        .enumerate()
-        .map(|(index, adapter)| summary(index, adapter))
-        .collect()
+    enumerate(&super::device::instance()).iter().enumerate().map(|(index, adapter)| summary(index, adapter)).collect()
 }
 
 pub(super) fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {

@@ -60,7 +60,8 @@ pub(super) fn instance() -> wgpu::Instance {
     descriptor.backends = adapter::BACKENDS;
     // Validation of indirect calls triples their cost and we make none; the rest only checks our own shaders,
     // which the tests validate.
-    descriptor.flags = if cfg!(debug_assertions) { wgpu::InstanceFlags::default() } else { wgpu::InstanceFlags::empty() };
+    descriptor.flags =
+        if cfg!(debug_assertions) { wgpu::InstanceFlags::default() } else { wgpu::InstanceFlags::empty() };
     wgpu::Instance::new(descriptor)
 }
 
@@ -140,7 +141,8 @@ impl Gpu {
     pub fn tensor(&self, label: impl Into<String>, shape: &[usize], element: Element) -> Result<Tensor> {
         let label = label.into();
         let count = shape.iter().try_fold(element.bytes(), |bytes, n| bytes.checked_mul(*n));
-        let bytes = count.ok_or_else(|| Error::shape(&label, "a size that can be counted", format!("{shape:?}")))? as u64;
+        let bytes =
+            count.ok_or_else(|| Error::shape(&label, "a size that can be counted", format!("{shape:?}")))? as u64;
         if bytes > self.max_binding_bytes() {
             return Err(Error::Memory {
                 what: format!("\"{label}\""),

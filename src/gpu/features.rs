@@ -94,14 +94,16 @@ pub struct Features {
 impl Features {
     /// What `adapter` offers, less what the user switched off.
     pub(super) fn of(adapter: &wgpu::Adapter, without: &BTreeSet<Feature>) -> Self {
-        let has = |feature: wgpu::Features, name: Feature| {
-            adapter.features().contains(feature) && !without.contains(&name)
-        };
+        let has =
+            |feature: wgpu::Features, name: Feature| adapter.features().contains(feature) && !without.contains(&name);
         let f16 = has(wgpu::Features::SHADER_F16, Feature::F16);
         let info = adapter.get_info();
         let subgroup_size = Some(info.subgroup_min_size).filter(|size| *size == info.subgroup_max_size);
         let subgroup = has(wgpu::Features::SUBGROUP, Feature::Subgroup);
-        let coop = f16 && subgroup && subgroup_size.is_some() && has(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, Feature::Coop);
+        let coop = f16
+            && subgroup
+            && subgroup_size.is_some()
+            && has(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, Feature::Coop);
         Self {
             subgroup,
             subgroup_size,

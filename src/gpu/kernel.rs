@@ -1,7 +1,7 @@
 //! One compiled kernel: pipeline, layout, and what its bindings must be.
 
-use super::shader::{self, Constant, Declared};
 use super::Gpu;
+use super::shader::{self, Constant, Declared};
 use crate::error::{Error, Result};
 
 /// What to compile.
@@ -71,17 +71,13 @@ fn compile(
     text: &str,
     bindings: &[Declared],
 ) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout) {
-    let descriptor =
-        wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(text.into()) };
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(text.into()) };
     // SAFETY: the text is ours alone; its indices are bounded by the shapes that every op checks before a dispatch,
     // and the tests run each kernel at odd sizes against its twin with the checks on as well.
-    let module = unsafe {
-        gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-    };
+    let module = unsafe { gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
     let entries: Vec<_> = bindings.iter().map(layout_entry).collect();
-    let layout = gpu
-        .device
-        .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries });
+    let layout =
+        gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries });
     let pipeline_layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
         label: Some(label),
         bind_group_layouts: &[Some(&layout)],

@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::attention_mode::SparseConfig;
 use super::rope::Rope;
 use crate::error::{Error, Result};
 use crate::ops::HeadShape;
@@ -47,19 +48,15 @@ pub struct ModelConfig {
     pub residual_scale: f32,
     /// Factor on the last normalisation, before the head.
     pub logit_scale: f32,
-    /// `sparse_config` as the file has it.
-    pub sparse: Option<Value>,
+    /// The sparse mode.
+    pub sparse: SparseConfig,
 }
 
 impl ModelConfig {
     /// Reads and checks a config.json.
     pub fn new(json: &Value) -> Result<Self> {
         let fields = Fields(json);
-        let family = match fields.text("model_type")?.unwrap_or("minicpm") {
-            "minicpm" | "minicpm4" => Family::MiniCpm,
-            "llama" => Family::Llama,
-            other => return Err(fault("model_type", "minicpm or llama", other, "Other families are not supported")),
-        };
+        let family = family(&fields)?;
         let hidden_size = fields.size("hidden_size")?;
         let layers = fields.size("num_hidden_layers")?;
         let heads = head_shape(&fields, hidden_size)?;
@@ -92,7 +89,7 @@ impl ModelConfig {
             embedding_scale: scaled("scale_emb", 1.0)? as f32,
             residual_scale: if minicpm { (scaled("scale_depth", 1.0)? / (layers as f64).sqrt()) as f32 } else { 1.0 },
             logit_scale: if minicpm { (base / hidden_size as f64) as f32 } else { 1.0 },
-            sparse: json.get("sparse_config").filter(|value| !value.is_null()).cloned(),
+            sparse: SparseConfig::new(json.get("sparse_config").filter(|value| !value.is_null()), family)?,
         };
         config.check_widths()?;
         Ok(config)
@@ -124,6 +121,19 @@ impl ModelConfig {
 
 const DAMAGED: &str = "The file may be damaged: fetch it again";
 
+/// `model_type`, or where it is missing (MiniCPM4-0.5B has none) the class named under `architectures`.
+fn family(fields: &Fields<'_>) -> Result<Family> {
+    let class = || fields.present("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
+    match (fields.text("model_type")?, class()) {
+        (Some("minicpm" | "minicpm4"), _) | (None, Some("MiniCPMForCausalLM")) => Ok(Family::MiniCpm),
+        (Some("llama"), _) | (None, Some("LlamaForCausalLM")) => Ok(Family::Llama),
+        (named, class) => {
+            let found = named.or(class).unwrap_or("nothing");
+            Err(fault("model_type", "minicpm or llama", found, "Other families are not supported"))
+        }
+    }
+}
+
 fn head_shape(fields: &Fields<'_>, hidden_size: usize) -> Result<HeadShape> {
     let heads = fields.size("num_attention_heads")?;
     let kv_heads = fields.size_or("num_key_value_heads", heads)?;
@@ -134,13 +144,18 @@ fn head_shape(fields: &Fields<'_>, hidden_size: usize) -> Result<HeadShape> {
         Some(_) => fields.size("head_dim")?,
         None if hidden_size % heads == 0 => hidden_size / heads,
         None => {
-            return Err(fault("num_attention_heads", &format!("a divisor of {hidden_size}"), &heads.to_string(), DAMAGED));
+            return Err(fault(
+                "num_attention_heads",
+                &format!("a divisor of {hidden_size}"),
+                &heads.to_string(),
+                DAMAGED,
+            ));
         }
     };
     if ![32, 64, 96, 128].contains(&head_dim) {
         return Err(fault("head_dim", "32, 64, 96 or 128", &head_dim.to_string(), "Other sizes are not supported"));
     }
-    Ok(HeadShape { heads, kv_heads, head_dim })
+    HeadShape::new(heads, kv_heads, head_dim)
 }
 
 /// Typed access to a JSON object with errors that name the field.
@@ -165,6 +180,10 @@ impl<'a> Fields<'a> {
         if self.present(field).is_some() { self.size(field) } else { Ok(default) }
     }
 
+    pub(crate) fn count_or(&self, field: &str, default: usize) -> Result<usize> {
+        if self.present(field).and_then(Value::as_u64) == Some(0) { Ok(0) } else { self.size_or(field, default) }
+    }
+
     pub(crate) fn number_or(&self, field: &str, default: f64) -> Result<f64> {
         let Some(value) = self.present(field) else { return Ok(default) };
         let number = value.as_f64().filter(|number| number.is_finite() && number.abs() < 1e30);
@@ -175,7 +194,11 @@ impl<'a> Fields<'a> {
         let wrong = |found: String| fault(field, &format!("a list of {count} positive numbers"), &found, DAMAGED);
         let list = self.present(field).and_then(Value::as_array).ok_or_else(|| wrong("none".into()))?;
         let numbers: Vec<f64> = list.iter().filter_map(Value::as_f64).filter(|n| n.is_finite() && *n > 0.0).collect();
-        if numbers.len() == count && list.len() == count { Ok(numbers) } else { Err(wrong(format!("{} entries", list.len()))) }
+        if numbers.len() == count && list.len() == count {
+            Ok(numbers)
+        } else {
+            Err(wrong(format!("{} entries", list.len())))
+        }
     }
 
     pub(crate) fn text(&self, field: &str) -> Result<Option<&'a str>> {

@@ -10,10 +10,12 @@
 
 use std::sync::Arc;
 
+use super::attention_mode::Mode;
 use super::config::ModelConfig;
 use super::linear::Linear;
 use super::plan::MemoryPlan;
 use super::scratch::{Scratch, head_rows};
+use super::sparse::SparseOps;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::kv_cache::{KvCache, LayerCache};
@@ -34,9 +36,14 @@ pub(super) struct Ops {
     swiglu: Swiglu,
     top_logits: TopLogits,
     log_probs: LogProbs,
+    sparse: SparseOps,
 }
 
 impl Ops {
+    pub(super) fn sparse(&self) -> &SparseOps {
+        &self.sparse
+    }
+
     pub(super) fn compile(gpu: &Gpu, config: &ModelConfig, embedding: Format) -> Result<Self> {
         let (hidden, epsilon) = (config.hidden_size, config.epsilon);
         Ok(Self {
@@ -48,6 +55,7 @@ impl Ops {
             swiglu: Swiglu::new(gpu, config.intermediate_size)?,
             top_logits: TopLogits::new(gpu)?,
             log_probs: LogProbs::new(gpu)?,
+            sparse: SparseOps::compile(gpu, config)?,
         })
     }
 }
@@ -84,6 +92,8 @@ pub struct Step {
     pub start: usize,
     /// How many, at most the chunk size.
     pub tokens: usize,
+    /// Whether attention reads everything.
+    pub mode: Mode,
 }
 
 impl Model {
@@ -99,7 +109,8 @@ impl Model {
 
     /// A cache of the planned size.
     pub fn new_cache(&self) -> Result<KvCache> {
-        KvCache::new(&self.gpu, self.config.layers, self.config.heads, self.memory.context)
+        let config = &self.config;
+        KvCache::new(&self.gpu, config.layers, config.heads, &config.sparse.settings, self.memory.context)
     }
 
     /// The tensor that [`Model::record_logits`] leaves the row of logits in: (rows, vocabulary) f32.
@@ -112,10 +123,22 @@ impl Model {
         &self.scratch.best
     }
 
+    /// For each layer the list that the last sparse decode step selected from: (1, kv_heads, budget) u32.
+    pub fn selected(&self) -> &[Tensor] {
+        &self.scratch.sparse.selected
+    }
+
     /// Runs `ids` through all layers, filling the cache. The last block's output is still to be added: that is up to
     /// [`Model::record_logits`] or [`Model::score`].
-    pub fn record_layers(&self, recorder: &mut Recorder, cache: &KvCache, ids: &[u32], start: usize) -> Result<()> {
-        let step = Step { start, tokens: ids.len() };
+    pub fn record_layers(
+        &self,
+        recorder: &mut Recorder,
+        cache: &KvCache,
+        ids: &[u32],
+        start: usize,
+        mode: Mode,
+    ) -> Result<()> {
+        let step = Step { start, tokens: ids.len(), mode };
         self.check(step, cache, ids)?;
         // What an earlier step recorded must be with the driver before its inputs are written over.
         recorder.submit(&self.gpu)?;
@@ -138,11 +161,23 @@ impl Model {
             } else {
                 self.add_and_norm(recorder, &layer.attention_norm, 0, step.tokens, 1.0)?;
             }
-            self.attention(recorder, layer, cache, step)?;
+            self.attention(recorder, (index, layer), cache, step)?;
             self.add_and_norm(recorder, &layer.feed_forward_norm, 0, step.tokens, 1.0)?;
             self.feed_forward(recorder, layer, step)?;
         }
         Ok(())
+    }
+
+    /// Compressed keys of the first `tokens` positions, from whatever the cache holds.
+    pub fn recompress(&self, recorder: &mut Recorder, cache: &KvCache, tokens: usize) -> Result<()> {
+        const AT_ONCE: usize = 65_536;
+        for layer in &cache.layers {
+            for start in (0..tokens).step_by(AT_ONCE) {
+                let step = Step { start, tokens: AT_ONCE.min(tokens - start), mode: Mode::Dense };
+                self.ops.sparse.record_compress(&self.gpu, recorder, layer, step)?;
+            }
+        }
+        recorder.finish(&self.gpu)
     }
 
     /// After [`Model::record_layers`]: the logits of token `row` of the step.
@@ -202,7 +237,13 @@ impl Model {
         self.ops.add_rms_norm.record(&self.gpu, recorder, &args)
     }
 
-    fn attention(&self, recorder: &mut Recorder, layer: &Layer, cache: &LayerCache, step: Step) -> Result<()> {
+    fn attention(
+        &self,
+        recorder: &mut Recorder,
+        (index, layer): (usize, &Layer),
+        cache: &LayerCache,
+        step: Step,
+    ) -> Result<()> {
         let s = &self.scratch;
         self.multiply(recorder, &layer.qkv, &s.normed, &s.qkv, step)?;
         let rope = RopeAndStoreArgs {
@@ -215,19 +256,13 @@ impl Model {
             tokens: step.tokens,
         };
         self.ops.rope_and_store.record(&self.gpu, recorder, &rope)?;
-        let attend = AttendDenseArgs {
-            queries: &s.queries,
-            keys: &cache.keys,
-            values: &cache.values,
-            partial: &s.partial,
-            out: &s.attended,
-            start: step.start,
-            tokens: step.tokens,
-        };
-        if step.tokens == 1 {
-            self.ops.attend_dense.record_decode(&self.gpu, recorder, &attend)?;
-        } else {
-            self.ops.attend_dense.record_prefill(&self.gpu, recorder, &attend)?;
+        let (gpu, ops) = (&self.gpu, &self.ops);
+        ops.sparse.record_compress(gpu, recorder, cache, step)?;
+        match (step.mode, step.tokens) {
+            (Mode::Dense, 1) => ops.attend_dense.record_decode(gpu, recorder, &dense_args(s, cache, step))?,
+            (Mode::Dense, _) => ops.attend_dense.record_prefill(gpu, recorder, &dense_args(s, cache, step))?,
+            (Mode::Sparse, 1) => ops.sparse.record_decode(gpu, recorder, s, cache, (index, step))?,
+            (Mode::Sparse, _) => ops.sparse.record_prefill(gpu, recorder, s, cache, step)?,
         }
         self.multiply(recorder, &layer.attention_out, &s.attended, &s.delta, step)
     }
@@ -239,14 +274,7 @@ impl Model {
         self.multiply(recorder, &layer.down, &s.activated, &s.delta, step)
     }
 
-    fn multiply(
-        &self,
-        recorder: &mut Recorder,
-        linear: &Linear,
-        x: &Tensor,
-        out: &Tensor,
-        step: Step,
-    ) -> Result<()> {
+    fn multiply(&self, recorder: &mut Recorder, linear: &Linear, x: &Tensor, out: &Tensor, step: Step) -> Result<()> {
         if step.tokens == 1 {
             linear.record_decode(&self.gpu, recorder, x, out)
         } else {
@@ -270,5 +298,17 @@ impl Model {
                 advice: "The tokenizer and the weights belong to different models".into(),
             }),
         }
+    }
+}
+
+fn dense_args<'a>(scratch: &'a Scratch, cache: &'a LayerCache, step: Step) -> AttendDenseArgs<'a> {
+    AttendDenseArgs {
+        queries: &scratch.queries,
+        keys: &cache.keys,
+        values: &cache.values,
+        partial: &scratch.partial,
+        out: &scratch.attended,
+        start: step.start,
+        tokens: step.tokens,
     }
 }

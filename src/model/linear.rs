@@ -7,6 +7,7 @@ use super::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::ops::{Matmul, Matrix, Matvec};
+use crate::weights::quantize::Recipe;
 use crate::weights::{Checkpoint, Format, PackedMatrix};
 
 /// Rows of this many packed bytes are read, converted and uploaded at a time.
@@ -22,12 +23,12 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Checks the shape and decides the format: the file's own if it is quantised, else `target`, else f16.
+    /// Checks the shape and decides the format: the file's own if it is quantised, else the recipe's, else f16.
     pub(crate) fn find(
         checkpoint: &Checkpoint,
         name: String,
         shape: (usize, usize),
-        target: Option<Format>,
+        recipe: Option<&Recipe>,
     ) -> Result<Self> {
         let found = checkpoint.shape(&name)?;
         if found != shape {
@@ -38,7 +39,8 @@ impl Source {
                 advice: "config.json and the weights belong to different models".into(),
             });
         }
-        let format = checkpoint.stored_format(&name).or(target).unwrap_or(Format::F16);
+        let wanted = recipe.map(|recipe| recipe.format(&name, shape.1));
+        let format = checkpoint.stored_format(&name).or(wanted).unwrap_or(Format::F16);
         format.check(&name, shape.1)?;
         Ok(Self { name, rows: shape.0, cols: shape.1, format })
     }
@@ -58,10 +60,7 @@ pub(crate) struct Multipliers {
 pub(crate) type MultiplierTable = HashMap<(usize, Format), Arc<Multipliers>>;
 
 /// Compiles the kernels for every (width, format) among `sources`, in parallel.
-pub(crate) fn compile_multipliers<'a>(
-    gpu: &Gpu,
-    sources: impl Iterator<Item = &'a Source>,
-) -> Result<MultiplierTable> {
+pub(crate) fn compile_multipliers<'a>(gpu: &Gpu, sources: impl Iterator<Item = &'a Source>) -> Result<MultiplierTable> {
     let mut wanted: Vec<(usize, Format)> = Vec::new();
     for source in sources {
         if !wanted.contains(&(source.cols, source.format)) {
@@ -210,26 +209,15 @@ pub(crate) struct LayerSources {
 }
 
 impl SourceList {
-    /// Finds every matrix that `config` implies. `target` is what plain numbers become; the tables keep 8 bits.
-    pub(crate) fn find(checkpoint: &Checkpoint, config: &ModelConfig, target: Option<Format>) -> Result<Self> {
+    /// Finds every matrix that `config` implies. `recipe` says what plain numbers become.
+    pub(crate) fn find(checkpoint: &Checkpoint, config: &ModelConfig, recipe: Option<&Recipe>) -> Result<Self> {
         use super::names;
         let hidden = config.hidden_size;
-        let table_target = target.map(|format| match format {
-            Format::Affine { group, .. } => Format::Affine { bits: 8, group },
-            Format::F16 => Format::F16,
-        });
-        let table = |name: &str| {
-            let shape = (config.vocab_size, hidden);
-            Source::find(checkpoint, name.into(), shape, table_target)
-        };
-        let head = if config.tied {
-            None
-        } else {
-            Some(table(names::HEAD)?)
-        };
+        let table = |name: &str| Source::find(checkpoint, name.into(), (config.vocab_size, hidden), recipe);
+        let head = if config.tied { None } else { Some(table(names::HEAD)?) };
         let layer = |index: usize| -> Result<LayerSources> {
             let find = |part: &str, rows: usize, cols: usize| {
-                Source::find(checkpoint, names::layer(index, part), (rows, cols), target)
+                Source::find(checkpoint, names::layer(index, part), (rows, cols), recipe)
             };
             let key_width = config.heads.kv_heads * config.heads.head_dim;
             Ok(LayerSources {
@@ -252,9 +240,10 @@ impl SourceList {
 
     /// All of them.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Source> {
-        let maps = self.layers.iter().flat_map(|layer| {
-            [&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down].into_iter().flatten()
-        });
+        let maps = self
+            .layers
+            .iter()
+            .flat_map(|layer| [&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down].into_iter().flatten());
         [Some(&self.embedding), self.head.as_ref()].into_iter().flatten().chain(maps)
     }
 

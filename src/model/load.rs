@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::config::ModelConfig;
 use super::forward::{Layer, Model, Ops};
 use super::linear::{self, Linear, SourceList};
+use super::names;
 use super::plan::{self, MemoryPlan};
 use super::scratch::Scratch;
-use super::names;
 use crate::error::{Error, Result};
 use crate::gpu::{Element, Gpu, Tensor};
-use crate::weights::{Checkpoint, Format};
+use crate::weights::Checkpoint;
+use crate::weights::quantize::Recipe;
 
 /// How to load.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +19,7 @@ pub struct LoadOptions {
     /// Positions of the cache; `None` for the model's own number, at most 32 768.
     pub context: Option<usize>,
     /// What plain numbers become; `None` keeps them as f16.
-    pub quantize: Option<Format>,
+    pub quantize: Option<Recipe>,
     /// Tokens of a prefill step; `None` chooses.
     pub chunk: Option<usize>,
 }
@@ -51,7 +52,7 @@ impl Model {
         progress: &mut Progress<'_>,
     ) -> Result<Self> {
         let config = ModelConfig::new(checkpoint.config())?;
-        let sources = SourceList::find(checkpoint, &config, options.quantize)?;
+        let sources = SourceList::find(checkpoint, &config, options.quantize.as_ref())?;
         let context = options.context_for(&config);
         let chunk = options.chunk.unwrap_or_else(|| plan::choose_chunk(gpu, &config, context)).max(1);
         let memory = MemoryPlan::new(&config, sources.bytes(), context, chunk);
@@ -73,8 +74,7 @@ impl Model {
             done += bytes;
             progress(Stage::Uploading, done, total)
         };
-        let mut linear =
-            |sources: &[linear::Source]| Linear::load(gpu, checkpoint, &table, sources, &mut loaded);
+        let mut linear = |sources: &[linear::Source]| Linear::load(gpu, checkpoint, &table, sources, &mut loaded);
         let vector = |name: &str, count: usize| upload_vector(gpu, checkpoint, name, count);
         let embedding = linear(std::slice::from_ref(&sources.embedding))?;
         let head = sources.head.as_ref().map(|head| linear(std::slice::from_ref(head))).transpose()?;
@@ -90,7 +90,7 @@ impl Model {
             });
         }
         let norm = vector(names::NORM, config.hidden_size)?;
-        let scratch = Scratch::new(gpu, &config, chunk)?;
+        let scratch = Scratch::new(gpu, &config, ops.sparse(), chunk, memory.capacity())?;
         Ok(Self { gpu: Arc::clone(gpu), ops, embedding, head, layers, norm, scratch, memory, config })
     }
 }

@@ -26,11 +26,16 @@ impl MemoryPlan {
     pub fn new(config: &ModelConfig, weights: u64, context: usize, chunk: usize) -> Self {
         Self {
             weights,
-            kv_cache: KvCache::bytes(config.layers, config.heads, context),
-            scratch: Scratch::bytes(config, chunk),
+            kv_cache: KvCache::bytes(config.layers, config.heads, &config.sparse.settings, context),
+            scratch: Scratch::bytes(config, chunk, context),
             context,
             chunk,
         }
+    }
+
+    /// Positions that the cache really gets: whole blocks.
+    pub fn capacity(&self) -> usize {
+        KvCache::capacity_for(self.context)
     }
 
     /// All together.
@@ -54,9 +59,11 @@ impl MemoryPlan {
     pub fn check(&self, gpu: &Gpu, config: &ModelConfig) -> Result<()> {
         let available = available_memory(gpu);
         let fits = |context: usize| {
-            let plan = Self { kv_cache: KvCache::bytes(config.layers, config.heads, context), ..*self };
-            plan.total() <= available
-                && KvCache::largest_tensor_bytes(config.heads, context) <= gpu.max_binding_bytes()
+            let plan = Self {
+                kv_cache: KvCache::bytes(config.layers, config.heads, &config.sparse.settings, context),
+                ..*self
+            };
+            plan.total() <= available && KvCache::largest_tensor_bytes(config.heads, context) <= gpu.max_binding_bytes()
         };
         if fits(self.context) {
             return Ok(());

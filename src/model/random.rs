@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::config::ModelConfig;
 use super::forward::{Layer, Model, Ops};
-use super::linear::{self, Linear, LayerSources, Source, SourceList};
+use super::linear::{self, LayerSources, Linear, Source, SourceList};
 use super::plan::{self, MemoryPlan};
 use super::scratch::Scratch;
 use super::{LoadOptions, names};
@@ -71,7 +71,7 @@ impl Model {
             });
         }
         let norm: Tensor = ones()?;
-        let scratch = Scratch::new(gpu, &config, chunk)?;
+        let scratch = Scratch::new(gpu, &config, ops.sparse(), chunk, memory.capacity())?;
         Ok(Self { gpu: Arc::clone(gpu), ops, embedding, head, layers, norm, scratch, memory, config })
     }
 }

@@ -31,8 +31,7 @@ impl Rope {
         if theta <= 0.0 {
             return Err(fault("rope_theta", "a positive number", &theta.to_string(), "The file may be damaged"));
         }
-        let plain: Vec<f64> =
-            (0..head_dim / 2).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64)).collect();
+        let plain: Vec<f64> = (0..head_dim / 2).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64)).collect();
         let Some(scaling) = scaling.filter(|value| !value.is_null()) else {
             return Ok(Self { frequencies: plain, magnitude: 1.0, kind: "plain" });
         };
@@ -74,7 +73,11 @@ impl Rope {
 
 fn positive(fields: &Fields<'_>, field: &str) -> Result<f64> {
     let number = fields.number_or(field, 0.0)?;
-    if number > 0.0 { Ok(number) } else { Err(fault(field, "a positive number", &number.to_string(), "The file may be damaged")) }
+    if number > 0.0 {
+        Ok(number)
+    } else {
+        Err(fault(field, "a positive number", &number.to_string(), "The file may be damaged"))
+    }
 }
 
 fn long_rope(fields: &Fields<'_>, plain: &[f64], max_positions: usize) -> Result<Rope> {
@@ -85,7 +88,12 @@ fn long_rope(fields: &Fields<'_>, plain: &[f64], max_positions: usize) -> Result
     let magnitude = (1.0 + stretch.ln() / (original as f64).ln()).sqrt();
     if !magnitude.is_finite() {
         let expected = format!("a number that {max_positions} positions can be compared with");
-        return Err(fault("original_max_position_embeddings", &expected, &original.to_string(), "The file may be damaged"));
+        return Err(fault(
+            "original_max_position_embeddings",
+            &expected,
+            &original.to_string(),
+            "The file may be damaged",
+        ));
     }
     let frequencies = plain.iter().zip(factors).map(|(frequency, factor)| frequency / factor).collect();
     Ok(Rope { frequencies, magnitude, kind: "longrope" })
@@ -97,7 +105,12 @@ fn llama3(fields: &Fields<'_>, plain: &[f64]) -> Result<Rope> {
     let high = positive(fields, "high_freq_factor")?;
     let original = fields.size("original_max_position_embeddings")? as f64;
     if high <= low {
-        return Err(fault("rope_scaling.high_freq_factor", "more than low_freq_factor", &high.to_string(), "The file may be damaged"));
+        return Err(fault(
+            "rope_scaling.high_freq_factor",
+            "more than low_freq_factor",
+            &high.to_string(),
+            "The file may be damaged",
+        ));
     }
     let stretch = |frequency: &f64| {
         let wavelength = std::f64::consts::TAU / frequency;

@@ -42,8 +42,7 @@ struct Params {
 impl AddRmsNorm {
     /// Compiles for rows of `width`, which must be even.
     pub fn new(gpu: &Gpu, width: usize, epsilon: f32) -> Result<Self> {
-        let constants =
-            [("GROUP_SIZE", U32(ROW_GROUP)), ("WIDTH", U32(width as u32)), ("EPSILON", F32(epsilon))];
+        let constants = [("GROUP_SIZE", U32(ROW_GROUP)), ("WIDTH", U32(width as u32)), ("EPSILON", F32(epsilon))];
         let spec = KernelSpec { name: "add_rms_norm", entry: "main", constants: &constants, pieces: &[] };
         Ok(Self { kernel: Kernel::new(gpu, &spec)?, width })
     }
@@ -55,11 +54,8 @@ impl AddRmsNorm {
         args.delta.expect_rows("add_rms_norm delta", rows, self.width, Element::F32)?;
         args.weight.expect("add_rms_norm weight", &[self.width], Element::F32)?;
         args.out.expect_rows("add_rms_norm out", args.tokens, self.width, Element::F16)?;
-        let params = Params {
-            first_row: args.first_row as u32,
-            residual_scale: args.residual_scale,
-            scale: args.scale,
-        };
+        let params =
+            Params { first_row: args.first_row as u32, residual_scale: args.residual_scale, scale: args.scale };
         let tensors = [args.stream.into(), args.delta.into(), args.weight.into(), args.out.into()];
         let work = (args.tokens * self.width) as u64;
         recorder.dispatch(gpu, &self.kernel, &tensors, &params, [args.tokens as u32, 1, 1], work)

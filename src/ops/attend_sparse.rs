@@ -1,4 +1,5 @@
-//! Attention over the selected blocks. Shaders: `shaders/attend_sparse.wgsl`, `attend_sparse_merge.wgsl`.
+//! Attention over the selected blocks. Shaders: `shaders/attend_sparse.wgsl`, `attend_sparse_merge.wgsl`, and for chunks
+//! where the adapter has cooperative matrices `coop/attend_sparse.wgsl`.
 
 use super::{ROW_GROUP, quads};
 use crate::error::{Error, Result};
@@ -8,12 +9,16 @@ use crate::sparse_settings::{HeadShape, SparseSettings};
 
 /// Keys of a tile.
 const TILE: usize = 64;
+/// Tokens of a cooperative workgroup, and the most heads of a group it takes.
+const COOP_TOKENS: usize = 4;
+const COOP_HEADS: usize = 16;
 
 /// Attends over selected blocks for one model.
 pub struct AttendSparse {
     prefill: Kernel,
     decode: Kernel,
     merge: Kernel,
+    coop: Option<Kernel>,
     shape: HeadShape,
     settings: SparseSettings,
 }
@@ -48,6 +53,14 @@ struct Params {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct CoopParams {
+    start: u32,
+    capacity: u32,
+    tokens: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 struct MergeParams {
     tiles: u32,
 }
@@ -77,9 +90,30 @@ impl AttendSparse {
             prefill: Kernel::new(gpu, &plain("prefill"))?,
             decode: Kernel::new(gpu, &plain("decode"))?,
             merge: Kernel::new(gpu, &merge)?,
+            coop: Self::coop(gpu, shape, settings),
             shape,
             settings,
         })
+    }
+
+    /// The cooperative form, where the adapter and the sizes allow it.
+    fn coop(gpu: &Gpu, shape: HeadShape, settings: SparseSettings) -> Option<Kernel> {
+        let (side, subgroup) = (gpu.features.coop?.side(), gpu.features.subgroup_size?);
+        if shape.group() > COOP_HEADS || !settings.block_size.is_multiple_of(side as usize) || subgroup > 64 {
+            return None;
+        }
+        let constants = [
+            ("M", U32(side)),
+            ("SUBGROUP", U32(subgroup)),
+            ("HEADS", U32(shape.heads as u32)),
+            ("GROUP", U32(shape.group() as u32)),
+            ("HEAD_DIM", U32(shape.head_dim as u32)),
+            ("SCALE", F32(shape.scale())),
+            ("BLOCK", U32(settings.block_size as u32)),
+            ("BUDGET", U32(settings.budget() as u32)),
+        ];
+        let spec = KernelSpec { name: "coop/attend_sparse", entry: "main", constants: &constants, pieces: &[] };
+        Kernel::optional(gpu, &spec)
     }
 
     /// Values of scratch that the decode of a token needs, at any depth.
@@ -90,8 +124,15 @@ impl AttendSparse {
     /// Appends one dispatch for a chunk.
     pub fn record_prefill(&self, gpu: &Gpu, recorder: &mut Recorder, args: &AttendSparseArgs<'_>) -> Result<()> {
         let capacity = self.check(args)?;
-        let params = Params { start: args.start as u32, capacity: capacity as u32, tiles: 0 };
         let slots: usize = (args.start..args.start + args.tokens).map(|position| self.slots(position)).sum();
+        if let Some(kernel) = &self.coop {
+            let params =
+                CoopParams { start: args.start as u32, capacity: capacity as u32, tokens: args.tokens as u32 };
+            let tensors = [args.q.into(), args.keys.into(), args.values.into(), args.ids.into(), args.out.into()];
+            let size = [args.tokens.div_ceil(COOP_TOKENS) as u32, self.shape.kv_heads as u32, 1];
+            return recorder.dispatch(gpu, kernel, &tensors, &params, size, self.work(slots));
+        }
+        let params = Params { start: args.start as u32, capacity: capacity as u32, tiles: 0 };
         let size = [args.tokens as u32, self.head_tiles() as u32, 1];
         recorder.dispatch(gpu, &self.prefill, &self.tensors(args), &params, size, self.work(slots))
     }

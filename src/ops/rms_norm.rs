@@ -37,8 +37,7 @@ struct Params {
 impl RmsNorm {
     /// Compiles for rows of `width`, which must be even.
     pub fn new(gpu: &Gpu, width: usize, epsilon: f32) -> Result<Self> {
-        let constants =
-            [("GROUP_SIZE", U32(ROW_GROUP)), ("WIDTH", U32(width as u32)), ("EPSILON", F32(epsilon))];
+        let constants = [("GROUP_SIZE", U32(ROW_GROUP)), ("WIDTH", U32(width as u32)), ("EPSILON", F32(epsilon))];
         let spec = KernelSpec { name: "rms_norm", entry: "main", constants: &constants, pieces: &[] };
         Ok(Self { kernel: Kernel::new(gpu, &spec)?, width })
     }

@@ -54,8 +54,7 @@ impl RopeAndStore {
         args.queries.expect_rows("rope_and_store queries", args.tokens, heads * head_dim, Element::F16)?;
         let capacity = self.heads.expect_cache("rope_and_store", args.keys, args.values, args.start + args.tokens)?;
         let params = Params { start: args.start as u32, capacity: capacity as u32 };
-        let tensors =
-            [args.qkv.into(), args.turns.into(), args.queries.into(), args.keys.into(), args.values.into()];
+        let tensors = [args.qkv.into(), args.turns.into(), args.queries.into(), args.keys.into(), args.values.into()];
         let work = (args.tokens * width) as u64;
         recorder.dispatch(gpu, &self.kernel, &tensors, &params, [args.tokens as u32, 1, 1], work)
     }

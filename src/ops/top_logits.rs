@@ -44,8 +44,7 @@ struct Params {
 impl TopLogits {
     /// Compiles; any number of logits.
     pub fn new(gpu: &Gpu) -> Result<Self> {
-        let constants =
-            [("GROUP_SIZE", U32(ROW_GROUP)), ("SLICE", U32(SLICE as u32)), ("KEEP", U32(KEEP as u32))];
+        let constants = [("GROUP_SIZE", U32(ROW_GROUP)), ("SLICE", U32(SLICE as u32)), ("KEEP", U32(KEEP as u32))];
         let spec = |entry| KernelSpec { name: "top_logits", entry, constants: &constants, pieces: &[] };
         Ok(Self { slices: Kernel::new(gpu, &spec("slices"))?, merge: Kernel::new(gpu, &spec("merge"))? })
     }
@@ -64,13 +63,8 @@ impl TopLogits {
         let slices = count.div_ceil(SLICE);
         scratch.kept.expect("top_logits scratch", &[slices, KEEP], Element::F32)?;
         let params = Params { count: count as u32, slices: slices as u32 };
-        let tensors = [
-            logits.into(),
-            (&scratch.kept).into(),
-            (&scratch.kept_ids).into(),
-            (&scratch.totals).into(),
-            out.into(),
-        ];
+        let tensors =
+            [logits.into(), (&scratch.kept).into(), (&scratch.kept_ids).into(), (&scratch.totals).into(), out.into()];
         recorder.dispatch(gpu, &self.slices, &tensors, &params, [slices as u32, 1, 1], (count * SLICE / 8) as u64)?;
         let groups = (slices * KEEP).div_ceil(ROW_GROUP as usize);
         let work = (slices * KEEP * slices * KEEP / 8) as u64;

@@ -4,10 +4,11 @@
 //! numbers.
 
 use super::{
-    AttendDenseShape, add_rms_norm, attend_dense, embed, log_probs, matmul, rms_norm, rope_and_store, swiglu,
+    AttendDenseShape, Rotated, add_rms_norm, attend_dense, attend_sparse, compress_keys, embed, log_probs, matmul,
+    rms_norm, rope_and_store, score_blocks, select_blocks, swiglu,
 };
 use crate::error::{Error, Result};
-use crate::model::{LoadOptions, ModelConfig, Progress, Stage, names};
+use crate::model::{LoadOptions, Mode, ModelConfig, Progress, Stage, names};
 use crate::weights::{Checkpoint, PackedMatrix};
 
 struct Layer {
@@ -36,11 +37,19 @@ pub struct CpuCache {
     pub capacity: usize,
 }
 
+/// What a step gives.
+pub struct CpuStep {
+    /// The normalised last state of each token, (tokens, hidden).
+    pub states: Vec<f32>,
+    /// The blocks that the last token read in each layer, (kv_heads, budget); empty for a dense step.
+    pub selected: Vec<Vec<u32>>,
+}
+
 impl CpuModel {
     /// Reads all weights.
     pub fn load(checkpoint: &Checkpoint, options: &LoadOptions, progress: &mut Progress<'_>) -> Result<Self> {
         let config = ModelConfig::new(checkpoint.config())?;
-        let sources = crate::model::SourceList::find(checkpoint, &config, options.quantize)?;
+        let sources = crate::model::SourceList::find(checkpoint, &config, options.quantize.as_ref())?;
         let (total, mut done) = (sources.bytes(), 0);
         let mut read = |source: &crate::model::Source| -> Result<PackedMatrix> {
             let matrix = checkpoint.rows(&source.name, 0..source.rows, Some(source.format))?;
@@ -76,9 +85,8 @@ impl CpuModel {
         CpuCache { layers: (0..self.config.layers).map(|_| layer()).collect(), capacity: positions }
     }
 
-    /// Runs `ids` at positions `start ..` through all layers; returns the normalised last state of each,
-    /// (tokens, hidden).
-    pub fn layers(&self, cache: &mut CpuCache, ids: &[u32], start: usize) -> Result<Vec<f32>> {
+    /// Runs `ids` at positions `start ..` through all layers.
+    pub fn layers(&self, cache: &mut CpuCache, ids: &[u32], start: usize, mode: Mode) -> Result<CpuStep> {
         let needed = start + ids.len();
         if needed > cache.capacity {
             return Err(Error::ContextFull { needed, capacity: cache.capacity, over: needed - cache.capacity });
@@ -88,13 +96,23 @@ impl CpuModel {
         let turns = config.rope.turns(start, ids.len());
         let mut stream = embed(&self.embedding, ids, config.embedding_scale);
         let mut delta = vec![0.0; stream.len()];
+        let mut selected = Vec::new();
         for (layer, cache_layer) in self.layers.iter().zip(&mut cache.layers) {
             let normed = add_rms_norm(&mut stream, &delta, &layer.attention_norm, epsilon, residual, 1.0);
             let qkv = stack(&normed, &layer.qkv);
             let rotated = rope_and_store(&qkv, &turns, config.heads);
             store(cache_layer, cache.capacity, start, &rotated, config);
-            let shape = AttendDenseShape { heads: config.heads, capacity: cache.capacity, start };
-            let attended = attend_dense(&rotated.queries, &cache_layer.0, &cache_layer.1, shape);
+            let attended = match mode {
+                Mode::Dense => {
+                    let shape = AttendDenseShape { heads: config.heads, capacity: cache.capacity, start };
+                    attend_dense(&rotated.queries, &cache_layer.0, &cache_layer.1, shape)
+                }
+                Mode::Sparse => {
+                    let (attended, ids) = sparse(&rotated, cache_layer, cache.capacity, start, config);
+                    selected.push(ids);
+                    attended
+                }
+            };
             delta = matmul(&attended, &layer.attention_out);
             let normed = add_rms_norm(&mut stream, &delta, &layer.feed_forward_norm, epsilon, residual, 1.0);
             let activated = swiglu(&stack(&normed, &layer.gate_up), config.intermediate_size);
@@ -103,7 +121,7 @@ impl CpuModel {
         for (value, change) in stream.iter_mut().zip(&delta) {
             *value += residual * change;
         }
-        Ok(rms_norm(&stream, &self.norm, epsilon, config.logit_scale))
+        Ok(CpuStep { states: rms_norm(&stream, &self.norm, epsilon, config.logit_scale), selected })
     }
 
     /// Logits of rows of normalised states.
@@ -114,11 +132,31 @@ impl CpuModel {
     /// ln of the probability of each target after each state.
     pub fn score(&self, states: &[f32], targets: &[u32]) -> Vec<f32> {
         let rows = 64 * self.config.hidden_size;
-        let chunk = |(states, targets): (&[f32], &[u32])| {
-            log_probs(&self.logits(states), self.config.vocab_size, targets)
-        };
+        let chunk =
+            |(states, targets): (&[f32], &[u32])| log_probs(&self.logits(states), self.config.vocab_size, targets);
         states.chunks(rows).zip(targets.chunks(64)).flat_map(chunk).collect()
     }
+}
+
+/// Block-sparse attention of one layer, and what the last token selected.
+fn sparse(
+    rotated: &Rotated,
+    (keys, values): &(Vec<f32>, Vec<f32>),
+    capacity: usize,
+    start: usize,
+    config: &ModelConfig,
+) -> (Vec<f32>, Vec<u32>) {
+    let (heads, settings) = (config.heads, config.sparse.settings);
+    let queries = &rotated.queries;
+    let tokens = queries.len() / (heads.heads * heads.head_dim);
+    let compress =
+        |stride: usize| compress_keys(keys, heads.kv_heads, capacity, heads.head_dim, start + tokens, stride);
+    let (fine, coarse) = (compress(settings.kernel_stride), compress(settings.block_size));
+    let scores = score_blocks(queries, &fine, &coarse, &heads, &settings, capacity, start);
+    let ids = select_blocks(&scores, heads.kv_heads, tokens, &settings, start);
+    let attended = attend_sparse(queries, keys, values, &ids, &heads, settings.block_size, capacity, start);
+    let last = ids.len() - heads.kv_heads * settings.budget();
+    (attended, ids[last..].to_vec())
 }
 
 /// The outputs of several matrices on the same input, side by side for each token.
@@ -133,7 +171,7 @@ fn store(
     (keys, values): &mut (Vec<f32>, Vec<f32>),
     capacity: usize,
     start: usize,
-    rotated: &super::Rotated,
+    rotated: &Rotated,
     config: &ModelConfig,
 ) {
     let (kv_heads, head_dim) = (config.heads.kv_heads, config.heads.head_dim);

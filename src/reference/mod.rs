@@ -27,7 +27,7 @@ pub use attend_sparse::attend_sparse;
 pub use compress_keys::compress_keys;
 pub use dot::dot;
 pub use embed::embed;
-pub use forward::{CpuCache, CpuModel};
+pub use forward::{CpuCache, CpuModel, CpuStep};
 pub use log_probs::log_probs;
 pub use matmul::matmul;
 pub use matvec::matvec;

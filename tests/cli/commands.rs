@@ -136,7 +136,7 @@ fn without_a_command_it_chats_and_obeys() {
 #[test]
 fn inspect_tells_what_a_model_is() {
     let text = foveal(&["inspect"]).ok();
-    for part in ["minicpm", "5 layers", "8.8 million", "16.0", "\"topk\":12", "ChatML", "cache of 131072 tokens"] {
+    for part in ["minicpm", "5 layers", "8.8 million", "16.0", "16 blocks of 64", "ChatML", "cache of 131072 tokens"] {
         assert!(text.contains(part), "{part} in {text}");
     }
     let folder = checkpoint("llama_llama3_sharded");

@@ -243,10 +243,16 @@ def log_probabilities(logits, ids):
 
 # ------------------------------------------------------------------------------------------------ weights
 def random_weights(config, seed, dtype=torch.bfloat16):
-    """Scaled so that attention is far from uniform (scores with a deviation of about 2) and logits differ (about 1.4)."""
+    """Scaled so that attention is far from uniform (scores with a deviation of about 2) and logits differ (about 1.4).
+
+    A tied embedding that weighed much in the last layer would make every token predict itself: it is kept small, and
+    the last norm makes up for it.
+    """
     generator = torch.Generator().manual_seed(seed)
     hidden, _, heads, _, dim = dimensions(config)
     divisor = hidden / config.get("dim_model_base", 1) if is_minicpm(config) else 1.0
+    head = 1.4 * divisor * hidden**-0.5
+    tied = min(head, 0.36 / (config.get("scale_emb", 1.0) if is_minicpm(config) else 1.0))
     deviation = {
         "q_proj": 1.4 * hidden**-0.5,
         "k_proj": 1.4 * hidden**-0.5,
@@ -255,14 +261,16 @@ def random_weights(config, seed, dtype=torch.bfloat16):
         "gate_proj": 1.5 * hidden**-0.5,
         "up_proj": 1.5 * hidden**-0.5,
         "down_proj": 1.5 * config["intermediate_size"] ** -0.5,
-        "lm_head": 1.4 * divisor * hidden**-0.5,
-        "embed_tokens": (1.4 * divisor * hidden**-0.5) if is_tied(config) else 0.1,
+        "lm_head": head,
+        "embed_tokens": tied if is_tied(config) else 0.1,
     }
     weights = {}
     for name, shape in tensor_shapes(config).items():
         noise = torch.randn(shape, generator=generator)
         kind = name.split(".")[-2]
         weights[name] = (noise * deviation[kind] if kind in deviation else 1 + 0.2 * noise).to(dtype)
+    if is_tied(config):
+        weights["model.norm.weight"] *= head / tied
     return weights
 
 

@@ -24,7 +24,7 @@ fn check(gpu: &Gpu, op: &AttendSparse, case: &Case, start: usize, tokens: usize,
     for head in 0..kv_heads {
         let unused = (head * case.capacity + start + tokens) * head_dim..(head + 1) * case.capacity * head_dim;
         keys[unused.clone()].fill(60_000.0);
-        values[unused].fill(f32::NAN);
+        values[unused].fill(-60_000.0);
     }
     let ids_shape = [tokens, kv_heads, case.settings.budget()];
     let args = AttendSparseArgs {

@@ -14,6 +14,7 @@ mod rope_and_store;
 mod score_blocks;
 mod select_blocks;
 mod sparse_chain; // the four sparse ops together: chunked = one shot = decode = twins
+mod sparse_golden; // outputs of the official kernels, vectors of a float64 reference
 mod swiglu;
 mod top_logits;
 

@@ -149,6 +149,34 @@ impl<'a> Chain<'a> {
         }
     }
 
+    pub(crate) fn compress(&self, recorder: &mut Recorder, start: usize, tokens: usize) {
+        let Self { keys, fine, coarse, .. } = self;
+        let args = CompressKeysArgs { keys, fine, coarse, start, tokens };
+        self.compress.record(self.gpu, recorder, &args).unwrap();
+    }
+
+    /// Attention of the query at `position` over the blocks of `list`.
+    pub(crate) fn attend(&self, recorder: &mut Recorder, position: usize, list: &[u32], decode: bool) -> Vec<f32> {
+        let (gpu, case) = (self.gpu, self.case);
+        let HeadShape { heads, head_dim, .. } = case.shape;
+        let out = &poisoned(gpu, "out", &[1, heads, head_dim], Element::F16);
+        let args = AttendSparseArgs {
+            q: &case.upload_q(gpu, position, 1),
+            keys: &self.keys,
+            values: &self.values,
+            ids: &gpu.upload("ids", &self.select.ids_shape(1), Element::U32, list).unwrap(),
+            partials: &self.partials,
+            out,
+            start: position,
+            tokens: 1,
+        };
+        match decode {
+            true => self.attend.record_decode(gpu, recorder, &args).unwrap(),
+            false => self.attend.record_prefill(gpu, recorder, &args).unwrap(),
+        }
+        read_f32(gpu, recorder, out)
+    }
+
     /// One step of the whole chain: selection and output.
     pub(crate) fn step(
         &self,
@@ -164,8 +192,7 @@ impl<'a> Chain<'a> {
         let ids = &poisoned(gpu, "ids", &self.select.ids_shape(tokens), Element::U32);
         let out = &poisoned(gpu, "out", &[tokens, heads, head_dim], Element::F16);
         let (keys, values, fine, coarse) = (&self.keys, &self.values, &self.fine, &self.coarse);
-        let args = CompressKeysArgs { keys, fine, coarse, start, tokens };
-        self.compress.record(gpu, recorder, &args).unwrap();
+        self.compress(recorder, start, tokens);
         let args = ScoreBlocksArgs { q, fine, coarse, lse: &self.lse, scores, start, tokens };
         match decode {
             true => self.score.record_decode(gpu, recorder, &args).unwrap(),

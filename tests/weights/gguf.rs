@@ -325,6 +325,39 @@ fn rotated_matrices_need_whole_heads() {
 }
 
 #[test]
+fn each_named_split_cuts_as_its_tokenizer_does() {
+    let text = "it's 12345 IT'S x+y\n\n  end";
+    let cases: [(&str, &[&str], bool); 6] = [
+        ("gpt-2", &["it", "'s", " 12345", " IT", "'", "S", " x", "+", "y", "\n\n ", " end"], false),
+        ("llama-bpe", &["it", "'s", " ", "123", "45", " IT", "'S", " x", "+y", "\n\n", " ", " end"], true),
+        ("qwen2", &["it", "'s", " ", "1", "2", "3", "4", "5", " IT", "'S", " x", "+y", "\n\n", " ", " end"], false),
+        (
+            "smollm",
+            &["it", "'s", " ", "1", "2", "3", "4", "5", " IT", "'", "S", " x", "+", "y", "\n\n ", " end"],
+            false,
+        ),
+        ("minicpm5", &["it", "'s", " ", "123", "45", " IT", "'", "S", " x", "+", "y", "\n\n ", " end"], false),
+        ("default", &["it", "'", "s", " ", "123", "45", " IT", "'", "S", " x", "+", "y", "\n\n ", " end"], false),
+    ];
+    for (name, words, add_bos) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = GgufFile::minimal("llama");
+        file.set("tokenizer.ggml.model", 8, gguf_text("gpt2"));
+        file.set("tokenizer.ggml.merges", 9, gguf_texts(&[]));
+        file.set("tokenizer.ggml.pre", 8, gguf_text(name));
+        file.set("tokenizer.ggml.bos_token_id", 4, 1u32.to_le_bytes());
+        let checkpoint = Checkpoint::open(&file.write(folder.path())).unwrap();
+        let tokenizer = text_of(&checkpoint);
+        assert_eq!(tokenizer.add_bos, add_bos, "{name}");
+        let mut pieces = tokenizers::PreTokenizedString::from(text);
+        tokenizers::PreTokenizer::pre_tokenize(tokenizer.tokenizer.get_pre_tokenizer().unwrap(), &mut pieces).unwrap();
+        let offsets = pieces.get_splits(tokenizers::OffsetReferential::Original, tokenizers::OffsetType::Byte);
+        let got: Vec<&str> = offsets.into_iter().map(|(_, (start, end), _)| &text[start..end]).collect();
+        assert_eq!(got, words, "{name}");
+    }
+}
+
+#[test]
 fn vocabularies_that_lie_are_refused() {
     let refused = |change: &dyn Fn(&mut GgufFile)| {
         let folder = tempfile::tempdir().unwrap();

@@ -114,7 +114,7 @@ pub(crate) fn read(metadata: &Metadata) -> Result<GgufText> {
         }
     };
     let ids = special_ids(metadata)?;
-    let add_bos = metadata.flag("tokenizer.ggml.add_bos_token")?.unwrap_or(kind == "llama") && ids.bos.is_some();
+    let add_bos = metadata.flag("tokenizer.ggml.add_bos_token")?.unwrap_or(parts.add_bos) && ids.bos.is_some();
     let vocabulary: Map<String, Value> =
         tokens.iter().enumerate().map(|(id, token)| (token.to_string(), json!(id))).collect();
     parts.model["vocab"] = Value::Object(vocabulary);
@@ -148,6 +148,8 @@ struct Parts {
     pre_tokenizer: Value,
     decoder: Value,
     model: Value,
+    /// Whether a text begins with BOS where the file does not say.
+    add_bos: bool,
 }
 
 /// Puts BOS before a text.
@@ -213,6 +215,7 @@ fn sentence_piece(
             "type": "BPE", "dropout": null, "unk_token": unknown, "continuing_subword_prefix": null,
             "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "ignore_merges": false, "merges": merges,
         }),
+        add_bos: true,
     })
 }
 
@@ -240,8 +243,12 @@ fn byte_level(metadata: &Metadata) -> Result<Parts> {
             "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": ignore_merges,
             "merges": merges,
         }),
+        add_bos: LLAMA_3.contains(&name),
     })
 }
+
+/// Names for the split of Llama 3, whose texts begin with BOS.
+const LLAMA_3: [&str; 6] = ["llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "lfm2"];
 
 /// How a text is cut into words before merging, by llama.cpp's name for it; and whether whole words are looked up first.
 fn word_split(name: &str) -> Result<(Value, bool)> {
@@ -255,9 +262,7 @@ fn word_split(name: &str) -> Result<(Value, bool)> {
     // The names group by the tokenizers they came from: GPT-2, GPT-4 (Llama 3), Qwen 2, StarCoder, MiniCPM5.
     let (steps, ignore_merges) = match name {
         "gpt-2" | "phi-2" | "mpt" | "olmo" | "jais" | "trillion" | "granite-docling" => (vec![bytes(true)], false),
-        "llama3" | "llama-v3" | "llama-bpe" | "falcon3" | "pixtral" | "lfm2" => {
-            (vec![tiktoken(r"\p{N}{1,3}"), bytes(false)], true)
-        }
+        name if LLAMA_3.contains(&name) => (vec![tiktoken(r"\p{N}{1,3}"), bytes(false)], true),
         "dbrx" | "smaug-bpe" => (vec![tiktoken(r"\p{N}{1,3}"), bytes(false)], false),
         "qwen2" | "stablelm2" | "deepseek-r1-qwen" | "hunyuan" => (vec![tiktoken(r"\p{N}"), bytes(false)], false),
         "starcoder" | "refact" | "command-r" | "smollm" | "codeshell" | "exaone" => {
