@@ -1,5 +1,6 @@
 //! What the op tests share: the device in each variant, random data from a seed, poisoned outputs, comparison.
 
+use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
 use foveal::gpu::{Element, Gpu, GpuOptions, Recorder, Tensor};
@@ -15,7 +16,8 @@ pub(crate) fn gpu_variants() -> &'static [(String, Arc<Gpu>)] {
         match selfcheck::variants(&GpuOptions { device, ..Default::default() }) {
             Ok(gpus) => gpus.into_iter().map(|(variant, gpu)| (variant, Arc::new(gpu))).collect(),
             Err(error) => {
-                eprintln!("skipped: no adapter ({error})");
+                // Past the capture of passing tests: CI looks for this line.
+                let _ = writeln!(std::io::stderr(), "skipped: no adapter ({error})");
                 Vec::new()
             }
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const MOST_LINES: usize = 500;
 
 /// Beside the ops: what several of them share.
-const SHARED: &[&str] = &["mod", "head_shape", "matrix", "sparse_shapes", "dot", "forward", "data", "sparse_layer", "sparse_chain"];
+const SHARED: &[&str] = &["mod", "head_shape", "matrix", "sparse_shapes", "dot", "forward", "data", "sparse_layer", "sparse_chain", "sparse_golden"];
 
 /// Kernels that are stages of an op of another name.
 const STAGES: &[(&str, &str)] =
