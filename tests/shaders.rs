@@ -56,8 +56,7 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
         ),
         "score_blocks_decode" => {
             let names = [&["GROUP_SIZE", "QUADS", "STRIDE"], group].concat();
-            let values: &[&[u32]] =
-                &[&[64, 1, 4, 1, 1, 32, 16, 16, 1, 3], &[256, 4, 16, 32, 16, 128, 64, 16, 1, 33]];
+            let values: &[&[u32]] = &[&[64, 1, 4, 1, 1, 32, 16, 16, 1, 3], &[256, 4, 16, 32, 16, 128, 64, 16, 1, 33]];
             with(sets(&names, values), &scores)
         }
         "select_blocks" => sets(
@@ -124,8 +123,7 @@ fn validate(what: &str, text: &str) -> (naga::Module, ModuleInfo) {
     validator
         .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
         .subgroup_operations(naga::valid::SubgroupOperationSet::all());
-    let info =
-        validator.validate(&module).unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(text)));
+    let info = validator.validate(&module).unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(text)));
     (module, info)
 }
 
@@ -135,9 +133,10 @@ fn workgroup_bytes(module: &naga::Module, info: &ModuleInfo) -> Vec<(String, u32
     layouter.update(module.to_ctx()).unwrap();
     let entry = |(index, entry): (usize, &naga::EntryPoint)| {
         let used = |handle: naga::Handle<naga::GlobalVariable>| !info.get_entry_point(index)[handle].is_empty();
-        let shared = module.global_variables.iter().filter(|(handle, variable)| {
-            variable.space == naga::AddressSpace::WorkGroup && used(*handle)
-        });
+        let shared = module
+            .global_variables
+            .iter()
+            .filter(|(handle, variable)| variable.space == naga::AddressSpace::WorkGroup && used(*handle));
         (entry.name.clone(), shared.map(|(_, variable)| layouter[variable.ty].size).sum())
     };
     module.entry_points.iter().enumerate().map(entry).collect()

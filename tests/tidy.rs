@@ -8,11 +8,21 @@ use std::path::{Path, PathBuf};
 const MOST_LINES: usize = 500;
 
 /// Beside the ops: what several of them share.
-const SHARED: &[&str] = &["mod", "head_shape", "matrix", "sparse_shapes", "dot", "forward", "data", "sparse_layer", "sparse_chain", "sparse_golden"];
+const SHARED: &[&str] = &[
+    "mod",
+    "head_shape",
+    "matrix",
+    "sparse_shapes",
+    "dot",
+    "forward",
+    "data",
+    "sparse_layer",
+    "sparse_chain",
+    "sparse_golden",
+];
 
 /// Kernels that are stages of an op of another name.
-const STAGES: &[(&str, &str)] =
-    &[("attend_sparse_merge", "attend_sparse"), ("score_blocks_decode", "score_blocks")];
+const STAGES: &[(&str, &str)] = &[("attend_sparse_merge", "attend_sparse"), ("score_blocks_decode", "score_blocks")];
 
 /// Modules from the ground up. Each may import itself, its own level and what stands before it.
 const LAYERS: &[&[&str]] = &[
@@ -106,10 +116,12 @@ fn level(module: &str) -> Option<usize> {
 /// Names after `crate::` in a line, and in the braces of `use crate::{`.
 fn imported(line: &str) -> Vec<&str> {
     let name = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_lowercase() || c == '_').len();
-    line.match_indices("crate::").filter_map(|(at, found)| {
-        let rest = &line[at + found.len()..];
-        Some(&rest[..name(rest)]).filter(|module| !module.is_empty())
-    }).collect()
+    line.match_indices("crate::")
+        .filter_map(|(at, found)| {
+            let rest = &line[at + found.len()..];
+            Some(&rest[..name(rest)]).filter(|module| !module.is_empty())
+        })
+        .collect()
 }
 
 #[test]

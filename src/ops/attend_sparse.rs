@@ -126,8 +126,7 @@ impl AttendSparse {
         let capacity = self.check(args)?;
         let slots: usize = (args.start..args.start + args.tokens).map(|position| self.slots(position)).sum();
         if let Some(kernel) = &self.coop {
-            let params =
-                CoopParams { start: args.start as u32, capacity: capacity as u32, tokens: args.tokens as u32 };
+            let params = CoopParams { start: args.start as u32, capacity: capacity as u32, tokens: args.tokens as u32 };
             let tensors = [args.q.into(), args.keys.into(), args.values.into(), args.ids.into(), args.out.into()];
             let size = [args.tokens.div_ceil(COOP_TOKENS) as u32, self.shape.kv_heads as u32, 1];
             return recorder.dispatch(gpu, kernel, &tensors, &params, size, self.work(slots));

@@ -42,7 +42,6 @@ pub fn check(
         op.record_prefill(gpu, &mut recorder, &args)?;
     }
     let (block, capacity) = (settings.block_size, layer.capacity);
-    let expected =
-        reference::attend_sparse(&layer.q, &layer.keys, &layer.values, &ids, &heads, block, capacity, start);
+    let expected = reference::attend_sparse(&layer.q, &layer.keys, &layer.values, &ids, &heads, block, capacity, start);
     Comparison::of("out", &read_f32(gpu, &mut recorder, &out)?, &expected, (2e-3, 2e-3))
 }

@@ -4,8 +4,8 @@ use super::sparse_layer::SparseLayer;
 use super::{Comparison, read_f32, recorder};
 use crate::error::Result;
 use crate::gpu::{Element, Gpu};
-use crate::ops::compress_keys::{CompressKeys, CompressKeysArgs};
 use crate::ops::HeadShape;
+use crate::ops::compress_keys::{CompressKeys, CompressKeysArgs};
 use crate::sparse_settings::SparseSettings;
 
 /// f16 output.

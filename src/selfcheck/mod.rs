@@ -158,11 +158,14 @@ pub fn cases() -> Vec<Case> {
     }
     // The published settings, at positions that leave blocks out.
     let settings = SparseSettings::MINICPM4_1;
-    for heads in [(32, 2, 128), (16, 2, 64)].map(|(heads, kv_heads, head_dim)| HeadShape { heads, kv_heads, head_dim }) {
+    for heads in [(32, 2, 128), (16, 2, 64)].map(|(heads, kv_heads, head_dim)| HeadShape { heads, kv_heads, head_dim })
+    {
         let what = format!("{} heads of {}, {} KV", heads.heads, heads.head_dim, heads.kv_heads);
         cases.extend([
             Case::new("compress_keys", what.clone(), move |gpu| compress_keys::check(gpu, heads, settings, 1000)),
-            Case::new("select_blocks", what.clone(), move |gpu| select_blocks::check(gpu, heads, settings, (20_000, 3))),
+            Case::new("select_blocks", what.clone(), move |gpu| {
+                select_blocks::check(gpu, heads, settings, (20_000, 3))
+            }),
         ]);
         for (kind, step, decode) in [("prefill", (6400, 9), false), ("decode", (7000, 1), true)] {
             let what = format!("{what}, {kind}");

@@ -26,14 +26,14 @@ fn score_agrees_with_pytorch() {
             let run = runs.iter().find(|run| run["attention"] == "dense").unwrap();
             std::fs::write(ids.path(), expected["token_ids"].to_string()).unwrap();
             let (model, file) = (folder.to_str().unwrap(), ids.path().to_str().unwrap());
-            let text =
-                foveal(&["score", "--json", "--model", model, "--token-ids", file, "--device", &device]).ok();
+            let text = foveal(&["score", "--json", "--model", model, "--token-ids", file, "--device", &device]).ok();
             let got: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(got["token_ids"], expected["token_ids"]);
             let (got_scores, wanted) = (got["logprobs"].as_array().unwrap(), run["logprobs"].as_array().unwrap());
             assert_eq!(got_scores.len(), wanted.len());
             assert!(got_scores[0].is_null() && wanted[0].is_null());
-            let pairs = || got_scores.iter().zip(wanted).skip(1).map(|(a, b)| (a.as_f64().unwrap(), b.as_f64().unwrap()));
+            let pairs =
+                || got_scores.iter().zip(wanted).skip(1).map(|(a, b)| (a.as_f64().unwrap(), b.as_f64().unwrap()));
             let worst = pairs().map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             let allowed = if device == "cpu" { 1e-4 } else { 2e-2 };
             assert!(worst < allowed, "{name} on {device}: {worst}");
@@ -49,7 +49,8 @@ fn score_of_a_text_begins_with_bos_and_makes_a_table() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "\u{feff}The market day of Ironwick is Wednesday.\n").unwrap();
     let path = file.path().to_str().unwrap();
-    let json: Value = serde_json::from_str(&foveal(&["score", "--json", "--text", path, "--device", "cpu"]).ok()).unwrap();
+    let json: Value =
+        serde_json::from_str(&foveal(&["score", "--json", "--text", path, "--device", "cpu"]).ok()).unwrap();
     let count = json["token_ids"].as_array().unwrap().len();
     assert_eq!(json["token_ids"][0], 1, "the begin-of-text token of the built-in model");
     let table = foveal(&["score", "--text", path, "--device", "cpu"]).ok();
@@ -60,8 +61,7 @@ fn score_of_a_text_begins_with_bos_and_makes_a_table() {
 #[test]
 fn generate_gives_the_same_twice_and_its_events_add_up() {
     let model = checkpoint("minicpm_tied");
-    let arguments =
-        ["generate", "--json", "--model", model.to_str().unwrap(), "--prompt", "abc", "--max-tokens", "12"];
+    let arguments = ["generate", "--json", "--model", model.to_str().unwrap(), "--prompt", "abc", "--max-tokens", "12"];
     for device in devices() {
         let run = || {
             let text = foveal(&[&arguments[..], &["--device", &device]].concat()).ok();
@@ -151,8 +151,7 @@ fn quantize_makes_a_folder_that_works() {
     let (input, output) = (checkpoint("llama_head128"), folder.to_str().unwrap());
     foveal(&["quantize", input.to_str().unwrap(), output]).ok();
     assert!(foveal(&["inspect", output]).ok().contains("MLX"));
-    let text =
-        foveal(&["generate", "--model", output, "--prompt", "abc", "--max-tokens", "4", "--device", "cpu"]).ok();
+    let text = foveal(&["generate", "--model", output, "--prompt", "abc", "--max-tokens", "4", "--device", "cpu"]).ok();
     assert!(!text.is_empty());
     let error = foveal(&["quantize", input.to_str().unwrap(), output]).failure();
     assert!(error.contains("small"), "{error}");

@@ -7,9 +7,14 @@ use crate::harness::{Random, check_on_each_gpu, close};
 #[test]
 fn matches_twin() {
     // One token, odd, exact tile, larger than a tile, several shards.
-    for (tokens, rows, cols, shard_rows) in
-        [(1, 3, 32, 100), (5, 7, 96, 3), (64, 64, 128, 1000), (67, 131, 544, 70), (3, 40, 4096, 1000), (150, 256, 160, 128)]
-    {
+    for (tokens, rows, cols, shard_rows) in [
+        (1, 3, 32, 100),
+        (5, 7, 96, 3),
+        (64, 64, 128, 1000),
+        (67, 131, 544, 70),
+        (3, 40, 4096, 1000),
+        (150, 256, 160, 128),
+    ] {
         for format in formats(cols) {
             check_on_each_gpu(|gpu| matmul::check(gpu, tokens, (rows, cols, shard_rows), format));
         }

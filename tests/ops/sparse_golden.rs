@@ -29,9 +29,7 @@ fn integers(file: &SafeTensors<'_>, name: &str) -> Vec<i64> {
     let view = file.tensor(name).unwrap();
     match view.dtype() {
         Dtype::I32 => view.data().chunks(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]).into()).collect(),
-        Dtype::I64 => {
-            view.data().chunks(8).map(|b| i64::from_le_bytes(b.try_into().unwrap())).collect()
-        }
+        Dtype::I64 => view.data().chunks(8).map(|b| i64::from_le_bytes(b.try_into().unwrap())).collect(),
         other => panic!("{name} is {other:?}"),
     }
 }
@@ -80,10 +78,8 @@ fn official(ids: &[i64], positions: &[usize], kv_heads: usize, settings: &Sparse
 }
 
 fn golden_files() -> Vec<PathBuf> {
-    let folder = std::env::var_os("FOVEAL_GOLDEN").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/golden")),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("FOVEAL_GOLDEN")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/golden")), PathBuf::from);
     let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|ending| ending == "safetensors"));
     files.sort();
@@ -101,7 +97,8 @@ fn agrees_with_the_official_kernels() {
             let meta: Vec<usize> = integers(&file, "meta").into_iter().map(|v| v as usize).collect();
             let (length, window_size) = (meta[0], meta[1]);
             let (heads, kv_heads, head_dim) = (shape(&file, "q")[1], shape(&file, "k")[1], shape(&file, "k")[2]);
-            let settings = SparseSettings { window_size, topk: meta[2] - window_size / 64, ..SparseSettings::MINICPM4_1 };
+            let settings =
+                SparseSettings { window_size, topk: meta[2] - window_size / 64, ..SparseSettings::MINICPM4_1 };
             let head_shape = HeadShape::new(heads, kv_heads, head_dim).unwrap();
             let mut case = Case::new(head_shape, settings.checked().unwrap(), length, 1);
             case.keys = cache(&floats(&file, "k"), kv_heads, head_dim, case.capacity);
@@ -133,8 +130,11 @@ fn agrees_with_the_official_kernels() {
             let per_token = kv_heads * settings.budget();
             let steps: Vec<_> = rows.iter().map(|position| chain.step(recorder, *position, 1, false)).collect();
             let own: Vec<u32> = steps.iter().flat_map(|(ids, _)| ids).copied().collect();
-            let overlaps: Vec<f64> =
-                own.chunks(settings.budget()).zip(theirs.chunks(settings.budget())).map(|(a, b)| jaccard(a, b)).collect();
+            let overlaps: Vec<f64> = own
+                .chunks(settings.budget())
+                .zip(theirs.chunks(settings.budget()))
+                .map(|(a, b)| jaccard(a, b))
+                .collect();
             let mean = overlaps.iter().sum::<f64>() / overlaps.len() as f64;
             let worst = overlaps.iter().copied().fold(1.0, f64::min);
             eprintln!("{name}: Jaccard {mean:.4} on average, {worst:.4} at worst");
