@@ -36,7 +36,7 @@ impl Matmul {
         let spec = KernelSpec { name: "matmul", entry: "main", constants: &constants, pieces: &pieces };
         let plain = Kernel::new(gpu, &spec)?;
         let coop = match (gpu.features.coop, gpu.features.subgroup_size) {
-            (Some(shape), Some(subgroup)) if cols % COOP_DEPTH == 0 => {
+            (Some(shape), Some(subgroup)) if cols.is_multiple_of(COOP_DEPTH) => {
                 constants.extend([("M", U32(shape.side())), ("SUBGROUP", U32(subgroup))]);
                 let spec = KernelSpec { name: "coop/matmul", entry: "main", constants: &constants, pieces: &pieces };
                 Kernel::optional(gpu, &spec)
@@ -82,5 +82,5 @@ impl Matmul {
 /// Whether cooperative tiles neither miss rows of the shard nor leave the tensors. A few tokens are not worth a tile.
 fn whole_tiles(rows: usize, tokens: usize, x: &Tensor, out: &Tensor) -> bool {
     let padded = tokens.next_multiple_of(COOP_TILE);
-    rows % COOP_TILE == 0 && tokens >= 16 && x.shape[0] >= padded && out.shape[0] >= padded
+    rows.is_multiple_of(COOP_TILE) && tokens >= 16 && x.shape[0] >= padded && out.shape[0] >= padded
 }

@@ -85,13 +85,15 @@ impl Comparison {
     }
 }
 
+type Check = Box<dyn Fn(&Gpu) -> Result<Comparison>>;
+
 /// One check of one op.
 pub struct Case {
     /// The op.
     pub op: &'static str,
     /// Sizes and formats.
     pub what: String,
-    check: Box<dyn Fn(&Gpu) -> Result<Comparison>>,
+    check: Check,
 }
 
 impl Case {
