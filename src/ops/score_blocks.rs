@@ -1,5 +1,5 @@
 //! Block scores from compressed keys. Shaders: `shaders/score_blocks.wgsl` for chunks, `score_blocks_decode.wgsl` for one
-//! token.
+//! token, and for chunks where the adapter has cooperative matrices `coop/score_blocks.wgsl`.
 //!
 //! The scores of a chunk take kv_heads * tokens * blocks * 4 bytes: 33 MB for 2048 tokens and 2 KV heads at 128K.
 
@@ -21,8 +21,16 @@ pub struct ScoreBlocks {
     scores: Kernel,
     lse_parts: Kernel,
     decode_scores: Kernel,
+    coop: Option<Coop>,
     shape: HeadShape,
     settings: SparseSettings,
+}
+
+/// The cooperative forms of `lse` and `scores`, and the side of their matrices.
+struct Coop {
+    lse: Kernel,
+    scores: Kernel,
+    side: usize,
 }
 
 /// What one step reads and writes.
@@ -97,6 +105,7 @@ impl ScoreBlocks {
             Kernel::new(gpu, &KernelSpec { name, entry, constants, pieces: &[] })
         };
         Ok(Self {
+            coop: Self::coop(gpu, &shape, &settings, &common),
             lse: kernel("score_blocks", "lse", &common)?,
             scores: kernel("score_blocks", "scores", &common)?,
             lse_parts: kernel("score_blocks_decode", "lse_parts", &for_decode)?,
@@ -104,6 +113,28 @@ impl ScoreBlocks {
             shape,
             settings,
         })
+    }
+
+    /// The cooperative forms, where the adapter and the sizes allow them.
+    fn coop(
+        gpu: &Gpu,
+        shape: &HeadShape,
+        settings: &SparseSettings,
+        common: &[(&'static str, Constant)],
+    ) -> Option<Coop> {
+        let (side, subgroup) = (gpu.features.coop?.side(), gpu.features.subgroup_size?);
+        let matrix = side as usize;
+        // The last matrix of a tile must not run past the keys that free blocks have.
+        let inside = SparseSettings::FINE_PER_BLOCK * settings.local_blocks() >= matrix;
+        if !shape.group().is_multiple_of(matrix) || !inside || subgroup > 64 {
+            return None;
+        }
+        let constants = [common, [("M", U32(side)), ("SUBGROUP", U32(subgroup))].as_slice()].concat();
+        let kernel = |entry| {
+            let spec = KernelSpec { name: "coop/score_blocks", entry, constants: &constants, pieces: &[] };
+            Kernel::optional(gpu, &spec)
+        };
+        Some(Coop { lse: kernel("lse")?, scores: kernel("scores")?, side: matrix })
     }
 
     /// Values of scratch that steps of up to `tokens` tokens in a cache of `capacity` need.
@@ -134,19 +165,24 @@ impl ScoreBlocks {
             row_stride: step.row_stride,
             head_stride: step.head_stride,
         };
+        // A cache too short for a whole matrix of denominators takes the plain form.
+        let (lse, scores) = match &self.coop {
+            Some(coop) if step.lse_slots >= coop.side => (&coop.lse, &coop.scores),
+            _ => (&self.lse, &self.scores),
+        };
         let HeadShape { heads, kv_heads, head_dim } = self.shape;
         let rows_work = ((args.tokens - first_token) * heads * head_dim) as u64;
         let lse_keys = self.lse_tensor(args);
         let tensors = [args.q.into(), lse_keys.into(), args.lse.into(), args.scores.into()];
         let work = rows_work * self.lse_keys(end) as u64;
-        recorder.dispatch(gpu, &self.lse, &tensors, &params, [tiles as u32, kv_heads as u32, 1], work)?;
+        recorder.dispatch(gpu, lse, &tensors, &params, [tiles as u32, kv_heads as u32, 1], work)?;
 
         params.key_slots = step.fine_slots as u32;
         let tensors = [args.q.into(), args.fine.into(), args.lse.into(), args.scores.into()];
         let block_tiles = self.settings.free_end(end - 1).div_ceil(TILE_BLOCKS);
         let work = rows_work * self.settings.fine_keys(end) as u64;
         let size = [block_tiles as u32, tiles as u32, kv_heads as u32];
-        recorder.dispatch(gpu, &self.scores, &tensors, &params, size, work)
+        recorder.dispatch(gpu, scores, &tensors, &params, size, work)
     }
 
     /// Appends two dispatches for one token, or none when it reads all blocks.

@@ -94,13 +94,17 @@ fn large_scores_do_not_overflow() {
         let shape = HeadShape::new(16, 1, 64).unwrap();
         let mut case = Case::new(shape, small(Variant::Local33, Lse::Coarse), 200, 6);
         let op = &AttendSparse::new(gpu, case.shape, case.settings).unwrap();
-        // Scores of many hundreds that grow along the text, so that the running maximum moves in every tile.
-        for (token, key) in case.keys.chunks_mut(64).enumerate() {
-            key.iter_mut().for_each(|value| *value = token as f32 / 4.0);
-        }
         case.q.iter_mut().for_each(|value| *value = value.abs().clamp(0.5, 4.0));
-        check(gpu, op, &case, 190, 10, false);
-        check(gpu, op, &case, 199, 1, true);
+        // Scores of many hundreds that grow along the text, or fall: the running maximum moves in every tile of a kernel
+        // that walks the text from its start, or from its end.
+        for falling in [false, true] {
+            for (token, key) in case.keys.chunks_mut(64).enumerate() {
+                let height = if falling { 260 - token.min(260) } else { token };
+                key.fill(height as f32 / 4.0);
+            }
+            check(gpu, op, &case, 190, 10, false);
+            check(gpu, op, &case, 199, 1, true);
+        }
     });
 }
 
