@@ -1,7 +1,7 @@
 //! Every kernel in every combination of slot variants, with constants as the host writes them: assembled, validated, and
 //! written as SPIR-V, MSL and HLSL, so that a kernel that only one driver would refuse is found on every machine.
 
-use foveal::gpu::shader::Constant::{self, Bool, F32, U32};
+use foveal::gpu::shader::Constant::{self, F32, U32};
 use foveal::gpu::shader::{assemble, kernels, slots, variants};
 use naga::back::{hlsl, msl, spv};
 use naga::front::wgsl;
@@ -26,9 +26,6 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
     let row = |values: &[&[u32]]| sets(&["GROUP_SIZE", "WIDTH"], values);
     // Heads, KV heads, values of a head.
     let heads: &[&[u32]] = &[&[1, 1, 32], &[6, 3, 96], &[8, 2, 64], &[32, 2, 128], &[40, 2, 128]];
-    let scores = [("SCALE", F32(0.125)), ("MOST_EXPONENT", F32(80.0))];
-    let group: &[&'static str] = &["HEADS", "GROUP", "HEAD_DIM", "BLOCK", "LSE_STRIDE", "INIT_BLOCKS", "LOCAL_BLOCKS"];
-    let staged: &[&'static str] = &["GROUP_SIZE", "QUADS", "HEADS", "GROUP", "HEAD_DIM", "BLOCK"];
     Some(match kernel {
         "rms_norm" | "add_rms_norm" => with(row(&[&[256, 6], &[256, 4096]]), &[("EPSILON", F32(1e-6))]),
         "swiglu" => row(&[&[256, 2], &[256, 16_384]]),
@@ -46,42 +43,76 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
                 with(shapes, &[("ROWS", U32(rows)), ("TILE_KEYS", U32(keys))])
             })
             .collect(),
-        "compress_keys" => sets(
-            &["GROUP_SIZE", "HEAD_DIM", "STRIDE", "BLOCK", "SLICES"],
-            &[&[256, 32, 4, 16, 64], &[256, 96, 16, 64, 21], &[256, 128, 64, 256, 16]],
-        ),
-        "score_blocks" => with(
-            sets(group, &[&[1, 1, 32, 16, 16, 1, 3], &[32, 16, 128, 64, 64, 1, 33], &[40, 20, 96, 64, 16, 0, 32]]),
-            &scores,
-        ),
-        "score_blocks_decode" => {
-            let names = [&["GROUP_SIZE", "QUADS", "STRIDE"], group].concat();
-            let values: &[&[u32]] = &[&[64, 1, 4, 1, 1, 32, 16, 16, 1, 3], &[256, 4, 16, 32, 16, 128, 64, 16, 1, 33]];
-            with(sets(&names, values), &scores)
+        "compress_keys" => sparse_sets(&["GROUP_SIZE", "HEAD_DIM", "STRIDE", "BLOCK", "SLICES"]),
+        "score_blocks" => sparse_sets(&[SPARSE, SCORES].concat()),
+        "score_blocks_decode" => sparse_sets(&[SPARSE, SCORES, &["GROUP_SIZE", "QUADS", "STRIDE"]].concat()),
+        "coop/score_blocks" => {
+            let mut all = sparse_sets(&[SPARSE, SCORES, &["M", "SUBGROUP"]].concat());
+            // Heads fill whole matrices.
+            all.retain(|set| value(set, "GROUP") % value(set, "M") == 0);
+            all
         }
-        "select_blocks" => sets(
-            &["GROUP_SIZE", "KV_HEADS", "BLOCK", "BUDGET", "INIT_BLOCKS", "LOCAL_BLOCKS", "FREE_BLOCKS"],
-            &[&[256, 1, 16, 5, 1, 3, 1], &[256, 2, 64, 96, 1, 33, 62], &[256, 2, 64, 34, 1, 33, 0]],
-        ),
-        "attend_sparse" => with(
-            sets(
-                &[staged, &["BUDGET"]].concat(),
-                &[&[64, 1, 2, 1, 32, 16, 5], &[256, 4, 32, 16, 128, 64, 96], &[128, 2, 14, 7, 96, 64, 16]],
-            ),
-            &scores[..1],
-        ),
-        "coop/attend_sparse" => with(
-            sets(
-                &["M", "SUBGROUP", "HEADS", "GROUP", "HEAD_DIM", "BLOCK", "BUDGET"],
-                &[&[8, 8, 2, 1, 32, 16, 5], &[16, 32, 32, 16, 128, 64, 96], &[16, 64, 14, 7, 96, 64, 16]],
-            ),
-            &scores[..1],
-        ),
+        "select_blocks" => {
+            let names = ["GROUP_SIZE", "KV_HEADS", "BLOCK", "BUDGET", "INIT_BLOCKS", "LOCAL_BLOCKS", "FREE_BLOCKS"];
+            sparse_sets(&names)
+        }
+        "attend_sparse" => sparse_sets(&[SPARSE, &["GROUP_SIZE", "QUADS", "BUDGET"]].concat()),
+        "coop/attend_sparse" => {
+            let mut all = sparse_sets(&[SPARSE, &["M", "SUBGROUP", "BUDGET"]].concat());
+            all.retain(|set| value(set, "GROUP") <= 16);
+            all
+        }
         "attend_sparse_merge" => {
             sets(&["GROUP_SIZE", "HEAD_DIM", "SLICES"], &[&[256, 32, 8], &[256, 96, 2], &[256, 128, 2]])
         }
         _ => return None,
     })
+}
+
+/// What most kernels of block-sparse attention name, and those that score.
+const SPARSE: &[&str] = &["HEADS", "GROUP", "HEAD_DIM", "BLOCK", "SCALE"];
+const SCORES: &[&str] = &["LSE_STRIDE", "INIT_BLOCKS", "LOCAL_BLOCKS", "MOST_EXPONENT"];
+
+/// Every shape of heads with small and with the published blocks, and both sizes of cooperative matrices; of all constants
+/// those called `names`.
+fn sparse_sets(names: &[&str]) -> Vec<Constants> {
+    let mut all = Vec::new();
+    for head_dim in [32, 64, 96, 128] {
+        for (group, side, subgroup) in [(1, 8, 8), (7, 16, 64), (8, 8, 32), (16, 16, 32), (16, 16, 64), (20, 8, 32)] {
+            // Stride, block, budget, local, free blocks.
+            for [stride, block, budget, local, free] in [[4, 16, 5, 3, 1], [16, 64, 96, 33, 62], [16, 64, 34, 33, 0]] {
+                let quads = u32::div_ceil(group, 4).min(4);
+                let numbers = [
+                    ("GROUP_SIZE", if names.contains(&"QUADS") { 64 * quads } else { 256 }),
+                    ("QUADS", quads),
+                    ("HEADS", 2 * group),
+                    ("KV_HEADS", 2),
+                    ("GROUP", group),
+                    ("HEAD_DIM", head_dim),
+                    ("STRIDE", stride),
+                    ("LSE_STRIDE", if free == 1 { stride } else { block }),
+                    ("BLOCK", block),
+                    ("BUDGET", budget),
+                    ("INIT_BLOCKS", 1),
+                    ("LOCAL_BLOCKS", local),
+                    ("FREE_BLOCKS", free),
+                    ("SLICES", 256 / (head_dim / 8)),
+                    ("M", side),
+                    ("SUBGROUP", subgroup),
+                ];
+                let scales = [("SCALE", F32(0.125)), ("MOST_EXPONENT", F32(80.0))];
+                let set = numbers.map(|(name, value)| (name, U32(value))).into_iter().chain(scales);
+                all.push(set.filter(|(name, _)| names.contains(name)).collect());
+            }
+        }
+    }
+    all
+}
+
+fn value(set: &Constants, wanted: &str) -> u32 {
+    let found = set.iter().find(|(name, _)| *name == wanted);
+    let Some((_, U32(number))) = found else { panic!("{wanted} is no whole number of {set:?}") };
+    *number
 }
 
 /// Every choice of one variant for each slot that has several.
@@ -106,10 +137,11 @@ fn text(kernel: &str, constants: &Constants, chosen: &[(String, String)]) -> Str
     let floats = choices.contains(&("weights", "f16"));
     let constants: Constants = constants.iter().copied().filter(|(name, _)| !(floats && *name == "GROUP")).collect();
     let text = assemble(kernel, &constants, &choices).unwrap_or_else(|error| panic!("{kernel}: {error}"));
-    match constants.iter().find(|(name, _)| *name == "M") {
-        Some((_, U32(side))) => text.replace("coop_matMxM", &format!("coop_mat{side}x{side}")),
-        Some((_, Bool(_) | F32(_))) | None => text,
+    if !kernel.starts_with("coop/") {
+        return text;
     }
+    let side = value(&constants, "M");
+    text.replace("coop_matMxM", &format!("coop_mat{side}x{side}"))
 }
 
 fn validate(what: &str, text: &str) -> (naga::Module, ModuleInfo) {

@@ -15,7 +15,6 @@ mod score_blocks;
 mod select_blocks;
 mod sparse_chain; // the four sparse ops together: chunked = one shot = decode = twins
 mod sparse_golden; // outputs of the official kernels, vectors of a float64 reference
-mod sparse_kernels; // valid WGSL in every variant, also those that need other hardware
 mod swiglu;
 mod top_logits;
 
