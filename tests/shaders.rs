@@ -49,7 +49,7 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
         "coop/score_blocks" => {
             let mut all = sparse_sets(&[SPARSE, SCORES, &["M", "SUBGROUP"]].concat());
             // Heads fill whole matrices.
-            all.retain(|set| value(set, "GROUP") % value(set, "M") == 0);
+            all.retain(|set| value(set, "GROUP").is_multiple_of(value(set, "M")));
             all
         }
         "select_blocks" => {

@@ -185,6 +185,31 @@ fn control_characters_of_a_document_do_not_reach_the_terminal() {
     assert!(table.contains("\\u{1b}"), "{table:?}");
 }
 
+#[cfg(unix)]
+#[test]
+fn ctrl_c_stops_an_answer() {
+    use std::io::{BufRead, BufReader, Read};
+    let document = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(document.path(), sample("memories").0).unwrap();
+    let path = document.path().to_str().unwrap();
+    // Reading this takes the processor long enough to be interrupted after the first event.
+    let mut command = program(&["generate", "--json", "--document", path, "--prompt", "Who?", "--device", "cpu"]);
+    let pipes = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = pipes.spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    out.read_line(&mut first).unwrap();
+    assert!(first.contains("prefill"), "{first}");
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let summary = json_lines(&rest).pop().unwrap();
+    assert_eq!((output.status.code(), summary["reason"].as_str()), (Some(1), Some("stopped")));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("foveal: stopped"));
+}
+
 #[test]
 fn a_reader_that_leaves_is_no_failure() {
     let mut child = program(&["inspect"])
