@@ -47,7 +47,7 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
         "score_blocks" => sparse_sets(&[SPARSE, SCORES].concat()),
         "score_blocks_decode" => sparse_sets(&[SPARSE, SCORES, &["GROUP_SIZE", "QUADS", "STRIDE"]].concat()),
         "coop/score_blocks" => {
-            let mut all = sparse_sets(&[SPARSE, SCORES, &["M", "SUBGROUP"]].concat());
+            let mut all = sparse_sets(&[SPARSE, SCORES, &["M", "SUBGROUP", "DEPTHS"]].concat());
             // Heads fill whole matrices.
             all.retain(|set| value(set, "GROUP").is_multiple_of(value(set, "M")));
             all
@@ -57,8 +57,13 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
             sparse_sets(&names)
         }
         "attend_sparse" => sparse_sets(&[SPARSE, &["GROUP_SIZE", "QUADS", "BUDGET"]].concat()),
+        "coop/attend_dense" => {
+            let mut all = sparse_sets(&[ATTEND_COOP, &["HEADS", "GROUP", "HEAD_DIM", "SCALE"]].concat());
+            all.retain(|set| value(set, "GROUP") <= 16);
+            all
+        }
         "coop/attend_sparse" => {
-            let mut all = sparse_sets(&[SPARSE, &["M", "SUBGROUP", "BUDGET"]].concat());
+            let mut all = sparse_sets(&[SPARSE, ATTEND_COOP, &["BUDGET"]].concat());
             all.retain(|set| value(set, "GROUP") <= 16);
             all
         }
@@ -69,8 +74,9 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
     })
 }
 
-/// What most kernels of block-sparse attention name, and those that score.
+/// What most kernels of block-sparse attention name, those with cooperative matrices, and those that score.
 const SPARSE: &[&str] = &["HEADS", "GROUP", "HEAD_DIM", "BLOCK", "SCALE"];
+const ATTEND_COOP: &[&str] = &["M", "SUBGROUP", "ROW_TILES", "DEPTHS"];
 const SCORES: &[&str] = &["LSE_STRIDE", "INIT_BLOCKS", "LOCAL_BLOCKS", "MOST_EXPONENT"];
 
 /// Every shape of heads with small and with the published blocks, and both sizes of cooperative matrices; of all constants
@@ -99,6 +105,8 @@ fn sparse_sets(names: &[&str]) -> Vec<Constants> {
                     ("SLICES", 256 / (head_dim / 8)),
                     ("M", side),
                     ("SUBGROUP", subgroup),
+                    ("ROW_TILES", u32::div_ceil(group, side)),
+                    ("DEPTHS", head_dim / side),
                 ];
                 let scales = [("SCALE", F32(0.125)), ("MOST_EXPONENT", F32(80.0))];
                 let set = numbers.map(|(name, value)| (name, U32(value))).into_iter().chain(scales);

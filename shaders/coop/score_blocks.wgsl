@@ -9,7 +9,7 @@ enable wgpu_cooperative_matrix;
 // Host: src/ops/score_blocks.rs. Twin: src/reference/score_blocks.rs.
 //
 //#import numbers                     LOWEST
-//#const  M SUBGROUP HEADS GROUP HEAD_DIM SCALE MOST_EXPONENT BLOCK LSE_STRIDE INIT_BLOCKS LOCAL_BLOCKS
+//#const  M SUBGROUP HEADS GROUP HEAD_DIM DEPTHS SCALE MOST_EXPONENT BLOCK LSE_STRIDE INIT_BLOCKS LOCAL_BLOCKS
 // GROUP is a multiple of M, key_slots at least M, 4 * LOCAL_BLOCKS at least M.
 
 const LANES: u32 = 4u * SUBGROUP;
@@ -17,7 +17,6 @@ const ROWS: u32 = 64u;
 const OWN_ROWS: u32 = 16u;                 // rows of a subgroup
 const ROW_TILES: u32 = OWN_ROWS / M;
 const KEYS: u32 = 64u;
-const DEPTHS: u32 = HEAD_DIM / M;
 const PITCH: u32 = KEYS + 4u;              // rows in different banks, matrices aligned to 16 bytes
 const TILE_TOKENS: u32 = ROWS / GROUP;
 const TILE_BLOCKS: u32 = 15u;
@@ -59,18 +58,19 @@ fn products(token_tile: u32, kv_head: u32, first_key: u32, subgroup: u32) {
     for (var r = 0u; r < ROW_TILES; r++) {
         let row = subgroup * OWN_ROWS + r * M;
         let q_row = (token_of(row, token_tile) * HEADS + kv_head * GROUP + row % GROUP) * HEAD_DIM;
-        var heads: array<coop_matMxM<f16, A>, DEPTHS>;
-        for (var k = 0u; k < DEPTHS; k++) {
-            heads[k] = coopLoadT<coop_matMxM<f16, A>>(&q[q_row + k * M], HEAD_DIM);
-        }
+        // Matrices have names: an array of them would not stay in registers.
+        //#repeat d DEPTHS
+        let heads_@d = coopLoadT<coop_matMxM<f16, A>>(&q[q_row + @d * M], HEAD_DIM);
+        //#end
         for (var n = 0u; n < KEYS; n += M) {
             let key_row = (kv_head * params.key_slots + matrix_key(first_key + n)) * HEAD_DIM;
             var sums: coop_matMxM<f32, C>;
-            for (var k = 0u; k < DEPTHS; k++) {
-                let key = coopLoad<coop_matMxM<f16, B>>(&keys[key_row + k * M], HEAD_DIM);
-                sums = coopMultiplyAdd(heads[k], key, sums);
-            }
-            coopStoreT(sums, &tile[row * PITCH + n], PITCH);
+            //#repeat d DEPTHS
+            let key_@d = coopLoad<coop_matMxM<f16, B>>(&keys[key_row + @d * M], HEAD_DIM);
+            sums = coopMultiplyAdd(heads_@d, key_@d, sums);
+            //#end
+            let at = row * PITCH + n;
+            coopStoreT(sums, &tile[at], PITCH);
         }
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! Directives are comments: `//#import SLOT` and `//#const NAME NAME`. A slot with several files
 //! (`pieces/reduce.subgroup.wgsl`, `pieces/reduce.barrier.wgsl`) is filled with the one that the host chooses; a slot
-//! with one file (`pieces/numbers.wgsl`) needs no choice. Each piece is included once. No macros, no `#ifdef`.
+//! with one file (`pieces/numbers.wgsl`) needs no choice. Each piece is included once. `//#repeat` writes lines out several
+//! times. No other macros, no `#ifdef`.
 
 use std::fmt::Write as _;
 
@@ -62,6 +63,59 @@ pub fn assemble(kernel: &str, constants: &[(&str, Constant)], choices: &[(&str, 
     }
     for (path, piece) in &pieces {
         let _ = write!(out, "\n// ---- {path} ----\n{piece}");
+    }
+    expand_repeats(kernel, &out, constants)
+}
+
+/// Writes every `//#repeat NAME COUNT` .. `//#end` out COUNT times with `@NAME` replaced by 0, 1, 2 ... COUNT is a number
+/// or a constant. What is written out stands on one line, so that line numbers stay those of the file.
+///
+/// Cooperative matrices are the reason: an array of them goes to memory on drivers that keep single ones in registers,
+/// which costs a factor of five.
+fn expand_repeats(kernel: &str, text: &str, constants: &[(&str, Constant)]) -> Result<String> {
+    let mut out = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(rest) = line.trim_start().strip_prefix("//#repeat ") else {
+            out.push_str(line);
+            out.push('\n');
+            continue;
+        };
+        let mut words = rest.split_whitespace();
+        let (Some(name), Some(count)) = (words.next(), words.next()) else {
+            return Err(fault(kernel, "//#repeat NAME COUNT", line));
+        };
+        let known = constants.iter().find(|(constant, _)| *constant == count).map(|(_, value)| *value);
+        let count = match known {
+            Some(Constant::U32(value)) => value,
+            _ => count.parse().map_err(|_| fault(kernel, "a count of repetitions", line))?,
+        };
+        let mut body = String::new();
+        let mut depth = 1;
+        let mut length = 1;
+        for line in lines.by_ref() {
+            length += 1;
+            let directive = line.trim_start();
+            depth += i32::from(directive.starts_with("//#repeat ")) - i32::from(directive == "//#end");
+            if depth == 0 {
+                break;
+            }
+            body.push_str(line);
+            body.push('\n');
+        }
+        if depth != 0 {
+            return Err(fault(kernel, "//#end", "the end of the text"));
+        }
+        let mark = format!("@{name}");
+        for index in 0..count {
+            let written = expand_repeats(kernel, &body.replace(&mark, &index.to_string()), constants)?;
+            let code = written.lines().map(|line| line.split("//").next().unwrap_or(""));
+            code.for_each(|line| {
+                out.push_str(line.trim());
+                out.push(' ');
+            });
+        }
+        out.extend(std::iter::repeat_n('\n', length));
     }
     Ok(out)
 }

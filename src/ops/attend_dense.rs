@@ -1,4 +1,5 @@
-//! Attention over every key at or before the query. Shader: `shaders/attend_dense.wgsl`.
+//! Attention over every key at or before the query. Shaders: `shaders/attend_dense.wgsl`, and for chunks where the adapter
+//! has cooperative matrices `coop/attend_dense.wgsl`.
 
 use super::HeadShape;
 use crate::error::Result;
@@ -17,6 +18,7 @@ const LEAST_KEYS: usize = 64;
 /// Dense attention for one shape of heads.
 pub struct AttendDense {
     prefill: Kernel,
+    coop: Option<Kernel>,
     split: Kernel,
     merge: Kernel,
     heads: HeadShape,
@@ -50,6 +52,14 @@ struct Params {
     splits: u32,
 }
 
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct CoopParams {
+    start: u32,
+    capacity: u32,
+    tokens: u32,
+}
+
 impl AttendDense {
     /// Compiles for one shape of heads.
     pub fn new(gpu: &Gpu, heads: HeadShape) -> Result<Self> {
@@ -62,6 +72,10 @@ impl AttendDense {
         };
         Ok(Self {
             prefill: build("prefill", PREFILL_ROWS, tile_keys)?,
+            coop: super::attend_coop_constants(gpu, heads).and_then(|constants| {
+                let name = "coop/attend_dense";
+                Kernel::optional(gpu, &KernelSpec { name, entry: "main", constants: &constants, pieces: &[] })
+            }),
             split: build("split", DECODE_ROWS, 32)?,
             merge: build("merge", DECODE_ROWS, 32)?,
             heads,
@@ -80,6 +94,12 @@ impl AttendDense {
         let size = [rows.div_ceil(PREFILL_ROWS) as u32, self.heads.kv_heads as u32, 1];
         let pairs = args.tokens * (args.start + args.tokens.div_ceil(2));
         let work = (pairs * self.heads.heads * self.heads.head_dim * 2) as u64;
+        if let Some(coop) = &self.coop {
+            let params = CoopParams { start: params.start, capacity: params.capacity, tokens: params.tokens };
+            let tensors = [args.queries.into(), args.keys.into(), args.values.into(), args.out.into()];
+            let size = [args.tokens.div_ceil(super::COOP_TOKENS) as u32, self.heads.kv_heads as u32, 1];
+            return recorder.dispatch(gpu, coop, &tensors, &params, size, work);
+        }
         recorder.dispatch(gpu, &self.prefill, &tensors(args), &params, size, work)
     }
 

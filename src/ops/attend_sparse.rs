@@ -9,9 +9,6 @@ use crate::sparse_settings::{HeadShape, SparseSettings};
 
 /// Keys of a tile.
 const TILE: usize = 64;
-/// Tokens of a cooperative workgroup, and the most heads of a group it takes.
-const COOP_TOKENS: usize = 4;
-const COOP_HEADS: usize = 16;
 
 /// Attends over selected blocks for one model.
 pub struct AttendSparse {
@@ -98,20 +95,11 @@ impl AttendSparse {
 
     /// The cooperative form, where the adapter and the sizes allow it.
     fn coop(gpu: &Gpu, shape: HeadShape, settings: SparseSettings) -> Option<Kernel> {
-        let (side, subgroup) = (gpu.features.coop?.side(), gpu.features.subgroup_size?);
-        if shape.group() > COOP_HEADS || !settings.block_size.is_multiple_of(side as usize) || subgroup > 64 {
+        let mut constants = super::attend_coop_constants(gpu, shape)?;
+        if !settings.block_size.is_multiple_of(gpu.features.coop?.side() as usize) {
             return None;
         }
-        let constants = [
-            ("M", U32(side)),
-            ("SUBGROUP", U32(subgroup)),
-            ("HEADS", U32(shape.heads as u32)),
-            ("GROUP", U32(shape.group() as u32)),
-            ("HEAD_DIM", U32(shape.head_dim as u32)),
-            ("SCALE", F32(shape.scale())),
-            ("BLOCK", U32(settings.block_size as u32)),
-            ("BUDGET", U32(settings.budget() as u32)),
-        ];
+        constants.extend([("BLOCK", U32(settings.block_size as u32)), ("BUDGET", U32(settings.budget() as u32))]);
         let spec = KernelSpec { name: "coop/attend_sparse", entry: "main", constants: &constants, pieces: &[] };
         Kernel::optional(gpu, &spec)
     }
@@ -128,7 +116,7 @@ impl AttendSparse {
         if let Some(kernel) = &self.coop {
             let params = CoopParams { start: args.start as u32, capacity: capacity as u32, tokens: args.tokens as u32 };
             let tensors = [args.q.into(), args.keys.into(), args.values.into(), args.ids.into(), args.out.into()];
-            let size = [args.tokens.div_ceil(COOP_TOKENS) as u32, self.shape.kv_heads as u32, 1];
+            let size = [args.tokens.div_ceil(super::COOP_TOKENS) as u32, self.shape.kv_heads as u32, 1];
             return recorder.dispatch(gpu, kernel, &tensors, &params, size, self.work(slots));
         }
         let params = Params { start: args.start as u32, capacity: capacity as u32, tiles: 0 };

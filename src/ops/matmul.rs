@@ -8,14 +8,14 @@ use crate::weights::Format;
 
 /// Side of the tile of tokens and rows that a workgroup computes.
 const TILE: usize = 64;
-/// The same with cooperative matrices, and the columns they take at a time.
-const COOP_TILE: usize = 128;
+/// Columns that cooperative matrices take at a time.
 const COOP_DEPTH: usize = 32;
 
 /// Multiplies matrices of one width and format.
 pub struct Matmul {
     plain: Kernel,
-    coop: Option<Kernel>,
+    /// With the side of its tile.
+    coop: Option<(Kernel, usize)>,
     cols: usize,
 }
 
@@ -39,7 +39,7 @@ impl Matmul {
             (Some(shape), Some(subgroup)) if cols.is_multiple_of(COOP_DEPTH) => {
                 constants.extend([("M", U32(shape.side())), ("SUBGROUP", U32(subgroup))]);
                 let spec = KernelSpec { name: "coop/matmul", entry: "main", constants: &constants, pieces: &pieces };
-                Kernel::optional(gpu, &spec)
+                Kernel::optional(gpu, &spec).map(|kernel| (kernel, 8 * shape.side() as usize))
             }
             _ => None,
         };
@@ -69,7 +69,7 @@ impl Matmul {
             tensors.extend(shard.bindings());
             tensors.push(out.into());
             let (kernel, tile) = match &self.coop {
-                Some(coop) if whole_tiles(shard.rows, tokens, x, out) => (coop, COOP_TILE),
+                Some((coop, tile)) if whole_tiles(*tile, shard.rows, tokens, x, out) => (coop, *tile),
                 _ => (&self.plain, TILE),
             };
             let size = [shard.rows.div_ceil(tile) as u32, tokens.div_ceil(tile) as u32, 1];
@@ -80,7 +80,7 @@ impl Matmul {
 }
 
 /// Whether cooperative tiles neither miss rows of the shard nor leave the tensors. A few tokens are not worth a tile.
-fn whole_tiles(rows: usize, tokens: usize, x: &Tensor, out: &Tensor) -> bool {
-    let padded = tokens.next_multiple_of(COOP_TILE);
-    rows.is_multiple_of(COOP_TILE) && tokens >= 16 && x.shape[0] >= padded && out.shape[0] >= padded
+fn whole_tiles(tile: usize, rows: usize, tokens: usize, x: &Tensor, out: &Tensor) -> bool {
+    let padded = tokens.next_multiple_of(tile);
+    rows.is_multiple_of(tile) && tokens >= 16 && x.shape[0] >= padded && out.shape[0] >= padded
 }

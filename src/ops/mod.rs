@@ -42,10 +42,34 @@ pub use top_logits::TopLogits;
 use sparse_shapes::{cache_capacity, expect_heads, expect_rows_of, quads, score_strides};
 
 use crate::error::{Error, Result};
-use crate::gpu::{Element, Tensor};
+use crate::gpu::shader::Constant::{self, F32, U32};
+use crate::gpu::{Element, Gpu, Tensor};
 
 /// Lanes of a workgroup for ops that walk a row together.
 pub(crate) const ROW_GROUP: u32 = 256;
+
+/// Tokens of a workgroup of the `attend_coop` piece.
+const COOP_TOKENS: usize = 4;
+
+/// What the `attend_coop` piece is compiled with, where the adapter and the shape allow it.
+fn attend_coop_constants(gpu: &Gpu, shape: HeadShape) -> Option<Vec<(&'static str, Constant)>> {
+    /// Heads of a group that fit in its tile.
+    const MOST_HEADS: usize = 16;
+    let (side, subgroup) = (gpu.features.coop?.side(), gpu.features.subgroup_size?);
+    if shape.group() > MOST_HEADS || subgroup > 64 {
+        return None;
+    }
+    Some(vec![
+        ("M", U32(side)),
+        ("SUBGROUP", U32(subgroup)),
+        ("HEADS", U32(shape.heads as u32)),
+        ("GROUP", U32(shape.group() as u32)),
+        ("HEAD_DIM", U32(shape.head_dim as u32)),
+        ("SCALE", F32(shape.scale())),
+        ("ROW_TILES", U32((shape.group() as u32).div_ceil(side))),
+        ("DEPTHS", U32(shape.head_dim as u32 / side)),
+    ])
+}
 
 /// The row length of a (rows, columns) tensor.
 fn columns(what: &str, tensor: &Tensor, element: Element) -> Result<usize> {

@@ -129,7 +129,11 @@ impl ScoreBlocks {
         if !shape.group().is_multiple_of(matrix) || !inside || subgroup > 64 {
             return None;
         }
-        let constants = [common, [("M", U32(side)), ("SUBGROUP", U32(subgroup))].as_slice()].concat();
+        let constants = [
+            common,
+            [("M", U32(side)), ("SUBGROUP", U32(subgroup)), ("DEPTHS", U32(shape.head_dim as u32 / side))].as_slice(),
+        ]
+        .concat();
         let kernel = |entry| {
             let spec = KernelSpec { name: "coop/score_blocks", entry, constants: &constants, pieces: &[] };
             Kernel::optional(gpu, &spec)

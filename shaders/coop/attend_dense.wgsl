@@ -1,0 +1,41 @@
+enable f16;
+enable wgpu_cooperative_matrix;
+// attend_dense of a chunk with cooperative matrices: every position up to the query's is a slot, the work as
+// attend_coop.wgsl tells. The four tokens of a workgroup read the same keys at the same time.
+//
+// Host: src/ops/attend_dense.rs. Twin: src/reference/attend_dense.rs.
+//
+//#import attend_coop                 attend
+
+struct Params {
+    start: u32,      // position of token 0
+    capacity: u32,   // tokens that the cache holds
+    tokens: u32,
+}
+
+@group(0) @binding(0) var<storage, read> q: array<u32>;            // (tokens, HEADS, HEAD_DIM / 2)
+@group(0) @binding(1) var<storage, read> keys: array<f16>;         // (kv_heads, capacity, HEAD_DIM)
+@group(0) @binding(2) var<storage, read> values: array<f16>;       // (kv_heads, capacity, HEAD_DIM)
+@group(0) @binding(3) var<storage, read_write> out: array<u32>;    // (tokens, HEADS, HEAD_DIM / 2)
+@group(0) @binding(4) var<uniform> params: Params;
+
+// Slots that a query at `position` reads.
+fn slots(position: u32) -> u32 {
+    return position + 1u;
+}
+
+// Where the M rows from `slot` on start in the cache; past the last slot the last M again.
+fn cache_row(query: u32, kv_head: u32, slot: u32, total: u32) -> u32 {
+    return (kv_head * params.capacity + min(slot, (total - 1u) / M * M)) * HEAD_DIM;
+}
+
+// Workgroup: TOKENS tokens, KV head.
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) sublane: u32,
+) {
+    attend(group, lane, subgroup, sublane);
+}
