@@ -2,7 +2,7 @@
 //! written as SPIR-V, MSL and HLSL, so that a kernel that only one driver would refuse is found on every machine.
 
 use foveal::gpu::shader::Constant::{self, F32, U32};
-use foveal::gpu::shader::{assemble, kernels, slots, variants};
+use foveal::gpu::shader::{assemble, kernels, slots, source, variants};
 use naga::back::{hlsl, msl, spv};
 use naga::front::wgsl;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -34,7 +34,9 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
         "embed" => sets(&["GROUP_SIZE", "COLS", "GROUP"], &[&[64, 128, 16], &[64, 4096, 128]]),
         "matvec" => sets(&["GROUP_SIZE", "COLS", "GROUP", "ROWS"], &[&[64, 128, 16, 4], &[128, 4096, 128, 4]]),
         "matmul" => sets(&["COLS", "GROUP"], &[&[128, 16], &[4096, 128]]),
-        "coop/matmul" => sets(&["COLS", "GROUP", "M", "SUBGROUP"], &[&[128, 16, 8, 8], &[4096, 128, 16, 32]]),
+        "coop/matmul" => {
+            sets(&["COLS", "GROUP", "M", "SUBGROUP", "LOADS"], &[&[128, 16, 8, 8, 8], &[4096, 128, 16, 32, 4]])
+        }
         "rope_and_store" => with(sets(&["HEADS", "KV_HEADS", "HEAD_DIM"], heads), &[("GROUP_SIZE", U32(256))]),
         "attend_dense" => [(32, 16), (32, 32), (16, 32)]
             .into_iter()
@@ -43,29 +45,15 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
                 with(shapes, &[("ROWS", U32(rows)), ("TILE_KEYS", U32(keys))])
             })
             .collect(),
-        "compress_keys" => sparse_sets(&["GROUP_SIZE", "HEAD_DIM", "STRIDE", "BLOCK", "SLICES"]),
-        "score_blocks" => sparse_sets(&[SPARSE, SCORES].concat()),
-        "score_blocks_decode" => sparse_sets(&[SPARSE, SCORES, &["GROUP_SIZE", "QUADS", "STRIDE"]].concat()),
+        "compress_keys" | "score_blocks" | "score_blocks_decode" | "select_blocks" | "attend_sparse" => {
+            sparse_sets(kernel.starts_with("attend") || kernel.ends_with("decode"))
+        }
+        // Heads fill whole matrices.
         "coop/score_blocks" => {
-            let mut all = sparse_sets(&[SPARSE, SCORES, &["M", "SUBGROUP", "DEPTHS"]].concat());
-            // Heads fill whole matrices.
-            all.retain(|set| value(set, "GROUP").is_multiple_of(value(set, "M")));
-            all
+            sparse_sets(false).into_iter().filter(|set| value(set, "GROUP").is_multiple_of(value(set, "M"))).collect()
         }
-        "select_blocks" => {
-            let names = ["GROUP_SIZE", "KV_HEADS", "BLOCK", "BUDGET", "INIT_BLOCKS", "LOCAL_BLOCKS", "FREE_BLOCKS"];
-            sparse_sets(&names)
-        }
-        "attend_sparse" => sparse_sets(&[SPARSE, &["GROUP_SIZE", "QUADS", "BUDGET"]].concat()),
-        "coop/attend_dense" => {
-            let mut all = sparse_sets(&[ATTEND_COOP, &["HEADS", "GROUP", "HEAD_DIM", "SCALE"]].concat());
-            all.retain(|set| value(set, "GROUP") <= 16);
-            all
-        }
-        "coop/attend_sparse" => {
-            let mut all = sparse_sets(&[SPARSE, ATTEND_COOP, &["BUDGET"]].concat());
-            all.retain(|set| value(set, "GROUP") <= 16);
-            all
+        "coop/attend_dense" | "coop/attend_sparse" => {
+            sparse_sets(false).into_iter().filter(|set| value(set, "GROUP") <= 16).collect()
         }
         "attend_sparse_merge" => {
             sets(&["GROUP_SIZE", "HEAD_DIM", "SLICES"], &[&[256, 32, 8], &[256, 96, 2], &[256, 128, 2]])
@@ -74,22 +62,18 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
     })
 }
 
-/// What most kernels of block-sparse attention name, those with cooperative matrices, and those that score.
-const SPARSE: &[&str] = &["HEADS", "GROUP", "HEAD_DIM", "BLOCK", "SCALE"];
-const ATTEND_COOP: &[&str] = &["M", "SUBGROUP", "ROW_TILES", "DEPTHS"];
-const SCORES: &[&str] = &["LSE_STRIDE", "INIT_BLOCKS", "LOCAL_BLOCKS", "MOST_EXPONENT"];
-
-/// Every shape of heads with small and with the published blocks, and both sizes of cooperative matrices; of all constants
-/// those called `names`.
-fn sparse_sets(names: &[&str]) -> Vec<Constants> {
+/// Every shape of heads with small and with the published blocks, and both sizes of cooperative matrices. `by_quads` says
+/// whether the size of a workgroup follows the heads of a group.
+fn sparse_sets(by_quads: bool) -> Vec<Constants> {
     let mut all = Vec::new();
     for head_dim in [32, 64, 96, 128] {
         for (group, side, subgroup) in [(1, 8, 8), (7, 16, 64), (8, 8, 32), (16, 16, 32), (16, 16, 64), (20, 8, 32)] {
             // Stride, block, budget, local, free blocks.
             for [stride, block, budget, local, free] in [[4, 16, 5, 3, 1], [16, 64, 96, 33, 62], [16, 64, 34, 33, 0]] {
                 let quads = u32::div_ceil(group, 4).min(4);
+                let part = if head_dim % 64 == 0 { 64 } else { 32 };
                 let numbers = [
-                    ("GROUP_SIZE", if names.contains(&"QUADS") { 64 * quads } else { 256 }),
+                    ("GROUP_SIZE", if by_quads { 64 * quads } else { 256 }),
                     ("QUADS", quads),
                     ("HEADS", 2 * group),
                     ("KV_HEADS", 2),
@@ -107,10 +91,12 @@ fn sparse_sets(names: &[&str]) -> Vec<Constants> {
                     ("SUBGROUP", subgroup),
                     ("ROW_TILES", u32::div_ceil(group, side)),
                     ("DEPTHS", head_dim / side),
+                    ("PARTS", head_dim / part),
+                    ("PER_PART", part / side),
                 ];
                 let scales = [("SCALE", F32(0.125)), ("MOST_EXPONENT", F32(80.0))];
                 let set = numbers.map(|(name, value)| (name, U32(value))).into_iter().chain(scales);
-                all.push(set.filter(|(name, _)| names.contains(name)).collect());
+                all.push(set.collect());
             }
         }
     }
@@ -141,15 +127,31 @@ fn choices(kernel: &str) -> Vec<Vec<(String, String)>> {
 
 fn text(kernel: &str, constants: &Constants, chosen: &[(String, String)]) -> String {
     let choices: Vec<(&str, &str)> = chosen.iter().map(|(slot, name)| (slot.as_str(), name.as_str())).collect();
-    // The piece for floats has no groups.
-    let floats = choices.contains(&("weights", "f16"));
-    let constants: Constants = constants.iter().copied().filter(|(name, _)| !(floats && *name == "GROUP")).collect();
+    let mut declared = Vec::new();
+    declared_by(kernel, &choices, &mut declared);
+    let constants: Constants = constants.iter().copied().filter(|(name, _)| declared.contains(name)).collect();
     let text = assemble(kernel, &constants, &choices).unwrap_or_else(|error| panic!("{kernel}: {error}"));
     if !kernel.starts_with("coop/") {
         return text;
     }
     let side = value(&constants, "M");
     text.replace("coop_matMxM", &format!("coop_mat{side}x{side}"))
+}
+
+/// Constants that a file and the pieces that it takes in name; a set of the table may hold more.
+fn declared_by(path: &str, choices: &[(&str, &str)], names: &mut Vec<&'static str>) {
+    let text = source(path).unwrap_or_else(|| panic!("no shaders/{path}.wgsl"));
+    for line in text.lines().map(str::trim_start) {
+        if let Some(rest) = line.strip_prefix("//#const") {
+            names.extend(rest.split_whitespace());
+        }
+        if let Some(slot) = line.strip_prefix("//#import").and_then(|rest| rest.split_whitespace().next()) {
+            match choices.iter().find(|(name, _)| *name == slot) {
+                Some((_, variant)) => declared_by(&format!("pieces/{slot}.{variant}"), choices, names),
+                None => declared_by(&format!("pieces/{slot}"), choices, names),
+            }
+        }
+    }
 }
 
 fn validate(what: &str, text: &str) -> (naga::Module, ModuleInfo) {
