@@ -48,6 +48,9 @@ pub enum Source {
     Turn(usize),
 }
 
+/// What a message's content is made of: bytes of the content, and where they come from.
+type Parts = Vec<(Range<usize>, Source)>;
+
 /// A token with its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContextToken {
@@ -89,7 +92,7 @@ impl Conversation {
     }
 
     /// The messages, and for each the sources of its content: (bytes of the content, source).
-    fn messages(&self) -> Result<(Vec<Message>, Vec<Vec<(Range<usize>, Source)>>)> {
+    fn messages(&self) -> Result<(Vec<Message>, Vec<Parts>)> {
         let mut messages = Vec::new();
         let mut parts = Vec::new();
         if let Some(system) = &self.system {

@@ -1,16 +1,7 @@
-//! `foveal`.
+//! The `foveal` program. Everything is in the library; see `foveal::cli`.
 
-use clap::Parser;
+use std::process::ExitCode;
 
-#[derive(Parser)]
-enum Command {
-    Bench(foveal::cli::bench::BenchArgs),
-}
-
-fn main() {
-    let Command::Bench(args) = Command::parse();
-    if let Err(error) = foveal::cli::bench::run(&args) {
-        eprintln!("{error}");
-        std::process::exit(1);
-    }
+fn main() -> ExitCode {
+    foveal::cli::main()
 }

@@ -1,10 +1,19 @@
 //! The one integration crate: a single link for all tests. Each module says what it covers.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that meets an error has failed; clippy excuses only the tests themselves"
+)]
+
 mod harness; // the device in each variant, random data, comparison
 
+mod cli; // the program itself: every command, every kind of bad input
 #[cfg(feature = "desktop")]
 mod desktop; // the window through its accessible names, against a scripted engine
 mod forward; // whole models against PyTorch, twins and themselves
 mod ops; // every op against its CPU twin, in each variant
+mod shaders; // every kernel in every variant, as WGSL, SPIR-V, MSL and HLSL
 mod text; // tokenizer, chat template, sampler
+mod tidy; // the rules of the house
 mod weights; // every file format against its definition, damaged files

@@ -28,14 +28,17 @@ pub struct AdapterSummary {
     pub features: super::Features,
 }
 
+/// The interfaces that have everything that the kernels need.
+pub(super) const BACKENDS: wgpu::Backends =
+    wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
+
 /// All adapters, best first.
 pub fn list() -> Vec<AdapterSummary> {
     enumerate(&super::device::instance()).iter().enumerate().map(|(index, adapter)| summary(index, adapter)).collect()
 }
 
 pub(super) fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
-    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-    let mut adapters = pollster::block_on(instance.enumerate_adapters(backends));
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(BACKENDS));
     adapters.sort_by_key(|adapter| rank(adapter.get_info().device_type));
     adapters
 }
@@ -77,7 +80,7 @@ pub(super) fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
         backend: format!("{:?}", info.backend),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
         software: info.device_type == wgpu::DeviceType::Cpu,
-        max_binding: limits.max_storage_buffer_binding_size.into(),
+        max_binding: limits.max_storage_buffer_binding_size,
         max_buffer: limits.max_buffer_size,
         features: super::Features::of(adapter, &Default::default()),
         name: info.name,

@@ -56,6 +56,8 @@ impl Complaints {
 
 pub(super) fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    // OpenGL would be started too, complain on standard error where there is no display, and never be used.
+    descriptor.backends = adapter::BACKENDS;
     // Validation of indirect calls triples their cost and we make none; the rest only checks our own shaders,
     // which the tests validate.
     descriptor.flags =
@@ -127,7 +129,7 @@ impl Gpu {
 
     /// Largest number of bytes that one binding may show a kernel.
     pub fn max_binding_bytes(&self) -> u64 {
-        u64::from(self.limits.max_storage_buffer_binding_size).min(self.limits.max_buffer_size)
+        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
     }
 
     /// Bytes of memory that one workgroup may share.
@@ -184,7 +186,7 @@ impl Gpu {
     pub fn write<T: bytemuck::Pod>(&self, tensor: &Tensor, first: usize, data: &[T]) -> Result<()> {
         let bytes: &[u8] = bytemuck::cast_slice(data);
         let offset = (first * tensor.element.bytes()) as u64;
-        let whole = offset % wgpu::COPY_BUFFER_ALIGNMENT == 0;
+        let whole = offset.is_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
         if !whole || offset + bytes.len() as u64 > tensor.bytes() {
             return Err(Error::shape(
                 format!("write to \"{}\"", tensor.label),
@@ -192,7 +194,7 @@ impl Gpu {
                 format!("{} bytes at {offset}", bytes.len()),
             ));
         }
-        if bytes.len() % 4 == 0 {
+        if bytes.len().is_multiple_of(4) {
             self.queue.write_buffer(&tensor.buffer, offset, bytes);
         } else {
             // The buffer is a multiple of 16 bytes long, so the padding of an odd f16 tail has room.

@@ -33,12 +33,10 @@ pub fn source(path: &str) -> Option<&'static str> {
 
 /// Every kernel: the files that are not pieces, by path without the ending.
 pub fn kernels() -> Vec<String> {
-    ["*.wgsl", "coop/*.wgsl"].into_iter().flat_map(names).collect()
-}
-
-fn names(pattern: &str) -> Vec<String> {
-    let found = SHADERS.find(pattern).into_iter().flatten();
-    found.filter_map(|entry| Some(entry.path().with_extension("").to_str()?.to_owned())).collect()
+    // The star takes in folders too.
+    let found = SHADERS.find("*.wgsl").into_iter().flatten();
+    let names = found.filter_map(|entry| Some(entry.path().with_extension("").to_str()?.replace('\\', "/")));
+    names.filter(|name| !name.starts_with("pieces/")).collect()
 }
 
 /// Builds the WGSL of `kernel` with `constants` and, for each slot, the chosen variant.

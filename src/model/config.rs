@@ -142,7 +142,7 @@ fn head_shape(fields: &Fields<'_>, hidden_size: usize) -> Result<HeadShape> {
     }
     let head_dim = match fields.0.get("head_dim").filter(|value| !value.is_null()) {
         Some(_) => fields.size("head_dim")?,
-        None if hidden_size % heads == 0 => hidden_size / heads,
+        None if hidden_size.is_multiple_of(heads) => hidden_size / heads,
         None => {
             return Err(fault(
                 "num_attention_heads",

@@ -1,50 +1,12 @@
-use foveal::gpu::Element;
 use foveal::ops::HeadShape;
-use foveal::ops::attend_dense::{AttendDense, AttendDenseArgs};
 use foveal::reference::{self, AttendDenseShape};
+use foveal::selfcheck::attend_dense;
 
-use crate::harness::{Random, close, on_each_gpu, poisoned, read_f32, recorder, upload_f16};
-
-/// f16 output, and weights whose sum is taken in another order.
-const ABSOLUTE: f32 = 1e-3;
-const RELATIVE: f32 = 2e-3;
+use crate::harness::{check_on_each_gpu, close};
 
 fn check(shape: HeadShape, start: usize, tokens: usize, decode: bool) {
-    on_each_gpu(|gpu| {
-        let HeadShape { heads, kv_heads, head_dim } = shape;
-        let capacity = (start + tokens).next_multiple_of(64);
-        let mut random = Random::new((heads * 1000 + start) as u64);
-        let queries = random.halves(tokens * heads * head_dim, 2.0);
-        let mut keys = random.halves(kv_heads * capacity * head_dim, 1.0);
-        let mut values = random.halves(kv_heads * capacity * head_dim, 1.0);
-        // Nothing past the last position may count.
-        for head in 0..kv_heads {
-            let unused = (head * capacity + start + tokens) * head_dim..(head + 1) * capacity * head_dim;
-            keys[unused.clone()].fill(30000.0);
-            values[unused].fill(30000.0);
-        }
-        let out = poisoned(gpu, "out", &[tokens, heads * head_dim], Element::F16);
-        let args = AttendDenseArgs {
-            queries: &upload_f16(gpu, "queries", &[tokens, heads * head_dim], &queries),
-            keys: &upload_f16(gpu, "keys", &[kv_heads, capacity, head_dim], &keys),
-            values: &upload_f16(gpu, "values", &[kv_heads, capacity, head_dim], &values),
-            partial: &poisoned(gpu, "partial", &AttendDense::partial_shape(shape), Element::F32),
-            out: &out,
-            start,
-            tokens,
-        };
-        let mut recorder = recorder(gpu);
-        let op = AttendDense::new(gpu, shape).unwrap();
-        if decode {
-            op.record_decode(gpu, &mut recorder, &args).unwrap();
-        } else {
-            op.record_prefill(gpu, &mut recorder, &args).unwrap();
-        }
-        let expected =
-            reference::attend_dense(&queries, &keys, &values, AttendDenseShape { heads: shape, capacity, start });
-        let what = format!("{shape:?} start {start} tokens {tokens} decode {decode}");
-        close(&what, &read_f32(gpu, &mut recorder, &out), &expected, ABSOLUTE, RELATIVE);
-    });
+    eprintln!("{shape:?} start {start} tokens {tokens} decode {decode}");
+    check_on_each_gpu(|gpu| attend_dense::check(gpu, shape, (start, tokens), decode));
 }
 
 fn shapes() -> impl Iterator<Item = HeadShape> {

@@ -15,7 +15,6 @@ mod score_blocks;
 mod select_blocks;
 mod sparse_chain; // the four sparse ops together: chunked = one shot = decode = twins
 mod sparse_golden; // outputs of the official kernels, vectors of a float64 reference
-mod sparse_kernels; // valid WGSL in every variant, also those that need other hardware
 mod swiglu;
 mod top_logits;
 
@@ -30,6 +29,5 @@ pub(crate) fn formats(cols: usize) -> Vec<Format> {
 }
 
 pub(crate) fn random_matrix(random: &mut Random, rows: usize, cols: usize, format: Format) -> PackedMatrix {
-    let values = random.halves(rows * cols, 0.5);
-    PackedMatrix::quantize("w", rows, cols, &values, format).unwrap()
+    foveal::selfcheck::random_matrix(random, rows, cols, format).unwrap()
 }

@@ -1,40 +1,16 @@
 use foveal::gpu::Element;
 use foveal::ops::rms_norm::{RmsNorm, RmsNormArgs};
 use foveal::reference;
+use foveal::selfcheck::rms_norm;
 
-use crate::harness::{Random, close, on_each_gpu, poisoned, read_f32, recorder, upload_f32};
-
-/// f16 output: half a unit in the last place is 2^-11 relative.
-const RELATIVE: f32 = 1e-3;
+use crate::harness::{check_on_each_gpu, close, on_each_gpu, poisoned, recorder, upload_f32};
 
 #[test]
 fn matches_twin() {
-    on_each_gpu(|gpu| {
-        // Odd, exact, larger than a workgroup, and the 8B model's width.
-        for (tokens, width, first_row) in [(1, 6, 0), (3, 64, 2), (7, 514, 0), (2, 1022, 1), (5, 4096, 0)] {
-            let mut random = Random::new(width as u64);
-            let x = random.halves((first_row + tokens) * width, 3.0);
-            let weight = random.halves(width, 1.0);
-            let out = poisoned(gpu, "out", &[tokens, width], Element::F16);
-            let mut recorder = recorder(gpu);
-            let op = RmsNorm::new(gpu, width, 1e-5).unwrap();
-            op.record(
-                gpu,
-                &mut recorder,
-                &RmsNormArgs {
-                    x: &upload_f32(gpu, "x", &[first_row + tokens, width], &x),
-                    weight: &upload_f32(gpu, "weight", &[width], &weight),
-                    out: &out,
-                    first_row,
-                    tokens,
-                    scale: 0.25,
-                },
-            )
-            .unwrap();
-            let expected = reference::rms_norm(&x[first_row * width..], &weight, 1e-5, 0.25);
-            close("rms_norm", &read_f32(gpu, &mut recorder, &out), &expected, 1e-5, RELATIVE);
-        }
-    });
+    // Odd, exact, larger than a workgroup, and the 8B model's width.
+    for (tokens, width, first_row) in [(1, 6, 0), (3, 64, 2), (7, 514, 0), (2, 1022, 1), (5, 4096, 0)] {
+        check_on_each_gpu(|gpu| rms_norm::check(gpu, (tokens, width), first_row));
+    }
 }
 
 #[test]

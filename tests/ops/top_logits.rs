@@ -1,31 +1,13 @@
-use foveal::gpu::Element;
-use foveal::ops::TopLogits;
-use foveal::ops::top_logits::{TopLogitsScratch, WORDS};
 use foveal::reference;
+use foveal::selfcheck::top_logits;
 
-use crate::harness::{Random, on_each_gpu, poisoned, recorder, upload_f32};
+use crate::harness::check_on_each_gpu;
 
 #[test]
 fn matches_twin_with_ties_tiny_and_large_rows() {
-    on_each_gpu(|gpu| {
-        for count in [1, 63, 64, 1024, 1025, 3072, 73_448] {
-            let mut random = Random::new(count as u64);
-            // Rounded to eighths, so that equal logits are common; the best ones all in one slice.
-            let mut logits: Vec<f32> = (0..count).map(|_| (random.normal() * 32.0).round() / 8.0).collect();
-            for place in 0..count.min(100) {
-                logits[place] += 20.0;
-            }
-            let out = poisoned(gpu, "out", &[WORDS], Element::U32);
-            let mut recorder = recorder(gpu);
-            let scratch = TopLogitsScratch::new(gpu, count).unwrap();
-            let on_gpu = upload_f32(gpu, "logits", &[1, count], &logits);
-            TopLogits::new(gpu).unwrap().record(gpu, &mut recorder, &on_gpu, &scratch, &out).unwrap();
-            let got = TopLogits::parse(&recorder.read::<u32>(gpu, &out).unwrap(), count).unwrap();
-            let expected = reference::top_logits(&logits);
-            assert_eq!(got.candidates, expected.candidates, "{count}");
-            assert!((got.log_sum_exp - expected.log_sum_exp).abs() < 1e-4, "{count}: {got:?}");
-        }
-    });
+    for count in [1, 63, 64, 1024, 1025, 3072, 73_448] {
+        check_on_each_gpu(|gpu| top_logits::check(gpu, count));
+    }
 }
 
 #[test]

@@ -1,0 +1,257 @@
+//! Flags that several commands share, and what they open.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::terminal::{Progress, remark};
+use crate::built_in;
+use crate::conversation::Document;
+use crate::error::{Error, Result};
+use crate::generate::{Answer, FinishReason, GenerateOptions};
+use crate::gpu::Feature;
+use crate::model::LoadOptions;
+use crate::open::{Device, ModelFiles, OpenedSession, open_session};
+use crate::sampler::SamplerSettings;
+use crate::session::Session;
+use crate::weights::quantize::Recipe;
+
+/// Which device computes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Device")]
+pub(super) struct DeviceArguments {
+    /// Part of an adapter's name, its number in `foveal devices`, or cpu
+    #[arg(long, value_name = "NAME|INDEX|cpu")]
+    device: Option<String>,
+    /// Leave optional abilities of the adapter unused: subgroup, f16, coop, timestamp, pipeline-cache
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    without: Vec<Feature>,
+}
+
+impl DeviceArguments {
+    pub(super) fn device(&self) -> Device {
+        match self.device.as_deref() {
+            None => Device::Best,
+            Some("cpu") => Device::Cpu,
+            Some(name) => Device::Adapter(name.to_owned()),
+        }
+    }
+
+    pub(super) fn without(&self) -> BTreeSet<Feature> {
+        self.without.iter().copied().collect()
+    }
+}
+
+/// What the weights become.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Quantize {
+    /// 4-bit integers
+    Q4,
+    /// 8-bit integers
+    Q8,
+    /// 16-bit floats
+    None,
+}
+
+impl Quantize {
+    fn recipe(self) -> Option<Recipe> {
+        let bits = match self {
+            Self::Q4 => 4,
+            Self::Q8 => 8,
+            Self::None => return None,
+        };
+        Some(Recipe { bits, ..Recipe::default() })
+    }
+}
+
+/// Which model, and how it is loaded.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub(super) struct ModelArguments {
+    /// Model folder or .gguf file; without it the small built-in model
+    #[arg(long, value_name = "PATH")]
+    model: Option<PathBuf>,
+    /// Tokens that the context holds; without it the model's own number, at most 32768
+    #[arg(long, value_name = "TOKENS", value_parser = positive)]
+    context: Option<usize>,
+    /// What weights of plain numbers become at load
+    #[arg(long, value_name = "FORMAT", default_value = "none")]
+    quantize: Quantize,
+    /// Tokens of the prompt that are computed at a time
+    #[arg(long, value_name = "TOKENS", value_parser = positive)]
+    chunk: Option<usize>,
+    #[command(flatten)]
+    pub(super) device: DeviceArguments,
+}
+
+fn positive(text: &str) -> std::result::Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a whole number from 1 up".into())
+}
+
+impl ModelArguments {
+    /// Opens and checks all files of the model.
+    pub(super) fn open_files(&self) -> Result<ModelFiles> {
+        ModelFiles::open(self.model.as_deref())
+    }
+
+    /// How to load.
+    pub(super) fn load_options(&self) -> LoadOptions {
+        LoadOptions { context: self.context, quantize: self.quantize.recipe(), chunk: self.chunk }
+    }
+
+    /// Loads, with a bar, and says what there is to know of the device.
+    pub(super) fn open_session(&self, files: &ModelFiles, options: &LoadOptions) -> Result<OpenedSession> {
+        let device = &self.device;
+        let bar = Progress::new("loading");
+        let opened = open_session(
+            &files.checkpoint,
+            &device.device(),
+            &device.without(),
+            options,
+            &mut |stage, done, total| {
+                bar.stage(stage, done, total);
+                Ok(())
+            },
+        )?;
+        drop(bar);
+        if let Some(notice) = &opened.notice {
+            remark(notice);
+        }
+        Ok(opened)
+    }
+}
+
+/// How tokens are chosen. What is not given is as the model's authors publish it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(super) struct SamplingArguments {
+    /// 0 always takes the likeliest token
+    #[arg(long, value_name = "NUMBER")]
+    temperature: Option<f32>,
+    /// Keep the likeliest tokens up to this sum of probability; 1 keeps all
+    #[arg(long, value_name = "SHARE")]
+    top_p: Option<f32>,
+    /// Keep this many of the likeliest tokens; 0 keeps all
+    #[arg(long, value_name = "COUNT")]
+    top_k: Option<usize>,
+    /// Drop tokens less likely than this share of the likeliest
+    #[arg(long, value_name = "SHARE")]
+    min_p: Option<f32>,
+    /// Above 1: tokens that were just used become less likely
+    #[arg(long, value_name = "FACTOR")]
+    repeat_penalty: Option<f32>,
+    /// Start of the random sequence; without it a new one each time
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// Longest answer
+    #[arg(long, value_name = "TOKENS", default_value = "2048", value_parser = positive)]
+    max_tokens: usize,
+    /// For models that can think first; without it as their template says
+    #[arg(long, value_name = "on|off")]
+    thinking: Option<Switch>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+impl SamplingArguments {
+    /// The flags over what the model's files say.
+    pub(super) fn options(&self, published: SamplerSettings) -> GenerateOptions {
+        let sampler = SamplerSettings {
+            temperature: self.temperature.unwrap_or(published.temperature),
+            top_p: self.top_p.unwrap_or(published.top_p),
+            top_k: self.top_k.unwrap_or(published.top_k),
+            min_p: self.min_p.unwrap_or(published.min_p),
+            repeat_penalty: self.repeat_penalty.unwrap_or(published.repeat_penalty),
+            // Each RandomState starts from other keys.
+            seed: self.seed.unwrap_or_else(|| RandomState::new().hash_one(0u8)),
+            ..published
+        };
+        GenerateOptions { sampler, max_tokens: self.max_tokens, stop: Vec::new() }
+    }
+
+    /// What the template is told.
+    pub(super) fn thinking(&self) -> Option<bool> {
+        self.thinking.map(|switch| switch == Switch::On)
+    }
+}
+
+/// What the model reads before the question.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Text")]
+pub(super) struct TextArguments {
+    /// Text file that the model reads before the first question; may be given several times
+    #[arg(long = "document", value_name = "FILE")]
+    documents: Vec<PathBuf>,
+    /// Instructions for the whole conversation
+    #[arg(long, value_name = "TEXT")]
+    pub(super) system: Option<String>,
+}
+
+impl TextArguments {
+    pub(super) fn documents(&self) -> Result<Vec<Document>> {
+        self.documents.iter().map(|path| read_document(path)).collect()
+    }
+}
+
+/// A text file as a document.
+pub(super) fn read_document(path: &Path) -> Result<Document> {
+    let text = read_text(path)?;
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    Ok(Document { name, text })
+}
+
+/// The content of a text file without a byte order mark, which must not be empty.
+pub(super) fn read_text(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        let advice = match error.kind() {
+            io::ErrorKind::IsADirectory => "Give a text file, not a folder",
+            _ => "Give the path of a text file",
+        };
+        Error::io(path, &error, advice)
+    })?;
+    let wrong = |problem: String, advice: &str| Error::File { path: path.into(), problem, advice: advice.into() };
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let place = error.utf8_error().valid_up_to();
+        wrong(format!("it is not UTF-8 text (byte {place})"), "Save it as plain text in UTF-8")
+    })?;
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    if text.trim().is_empty() {
+        return Err(wrong("it is empty".into(), "Give a file with some text"));
+    }
+    Ok(text)
+}
+
+/// A document that comes with the program.
+pub(super) fn sample_document(name: &str) -> Result<(Document, Vec<String>)> {
+    let sample = built_in::sample(name)?;
+    let questions = sample.questions.into_iter().map(|question| question.question).collect();
+    Ok((Document { name: sample.name.into(), text: sample.text.into() }, questions))
+}
+
+/// One line about an answer.
+pub(super) fn figures(answer: &Answer, session: &Session) -> String {
+    let ended = match answer.reason {
+        FinishReason::EndOfAnswer | FinishReason::StopText => "",
+        FinishReason::MaxTokens => ", cut at --max-tokens",
+        FinishReason::ContextFull => ", cut because the context is full",
+        FinishReason::Stopped => ", stopped",
+    };
+    format!(
+        "[{} tokens at {:.1}/s, first after {:.2} s: {} of {} prompt tokens read at {:.0}/s; context {} of {}{ended}]",
+        answer.tokens.len(),
+        answer.decode_speed(),
+        answer.first_token_seconds,
+        answer.computed_tokens,
+        answer.prompt_tokens,
+        answer.prompt_speed(),
+        session.tokens().len(),
+        session.capacity(),
+    )
+}

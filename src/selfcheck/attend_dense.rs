@@ -1,0 +1,46 @@
+//! See `ops::attend_dense`.
+
+use super::{Comparison, Random, poisoned, read_f32, recorder, upload_f16};
+use crate::error::Result;
+use crate::gpu::{Element, Gpu};
+use crate::ops::HeadShape;
+use crate::ops::attend_dense::{AttendDense, AttendDenseArgs};
+use crate::reference::{self, AttendDenseShape};
+
+/// `tokens` from position `start` on, by the kernels of prefill or, for one token, of decoding.
+pub fn check(gpu: &Gpu, shape: HeadShape, (start, tokens): (usize, usize), decode: bool) -> Result<Comparison> {
+    let HeadShape { heads, kv_heads, head_dim } = shape;
+    let capacity = (start + tokens).next_multiple_of(64);
+    let mut random = Random::new((heads * 1000 + start) as u64);
+    let queries = random.halves(tokens * heads * head_dim, 2.0);
+    let mut keys = random.halves(kv_heads * capacity * head_dim, 1.0);
+    let mut values = random.halves(kv_heads * capacity * head_dim, 1.0);
+    // Nothing past the last position may count.
+    for head in 0..kv_heads {
+        let unused = (head * capacity + start + tokens) * head_dim..(head + 1) * capacity * head_dim;
+        keys[unused.clone()].fill(30000.0);
+        values[unused].fill(30000.0);
+    }
+    let out = poisoned(gpu, "out", &[tokens, heads * head_dim], Element::F16)?;
+    let args = AttendDenseArgs {
+        queries: &upload_f16(gpu, "queries", &[tokens, heads * head_dim], &queries)?,
+        keys: &upload_f16(gpu, "keys", &[kv_heads, capacity, head_dim], &keys)?,
+        values: &upload_f16(gpu, "values", &[kv_heads, capacity, head_dim], &values)?,
+        partial: &poisoned(gpu, "partial", &AttendDense::partial_shape(shape), Element::F32)?,
+        out: &out,
+        start,
+        tokens,
+    };
+    let mut recorder = recorder(gpu)?;
+    let op = AttendDense::new(gpu, shape)?;
+    if decode {
+        op.record_decode(gpu, &mut recorder, &args)?;
+    } else {
+        op.record_prefill(gpu, &mut recorder, &args)?;
+    }
+    let shape = AttendDenseShape { heads: shape, capacity, start };
+    let expected = reference::attend_dense(&queries, &keys, &values, shape);
+    // f16 output, and weights whose sum is taken in another order; cooperative matrices take the weights as f16.
+    let absolute = if gpu.features.coop.is_some() { 2e-3 } else { 1e-3 };
+    Comparison::of("out", &read_f32(gpu, &mut recorder, &out)?, &expected, (absolute, 2e-3))
+}

@@ -1,0 +1,47 @@
+//! See `ops::attend_sparse`.
+
+use super::sparse_layer::SparseLayer;
+use super::{Comparison, Random, poisoned, read_f32, recorder};
+use crate::error::Result;
+use crate::gpu::{Element, Gpu};
+use crate::ops::HeadShape;
+use crate::ops::attend_sparse::{AttendSparse, AttendSparseArgs};
+use crate::reference;
+use crate::sparse_settings::SparseSettings;
+
+/// Random selections for `step` tokens (start, how many).
+pub fn check(
+    gpu: &Gpu,
+    heads: HeadShape,
+    settings: SparseSettings,
+    step: (usize, usize),
+    decode: bool,
+) -> Result<Comparison> {
+    let layer = SparseLayer::new(heads, settings, step);
+    let (start, tokens) = step;
+    let mut random = Random::new(start as u64 + 17);
+    let blocks = layer.capacity / settings.block_size;
+    let scores: Vec<f32> = (0..heads.kv_heads * tokens * blocks).map(|_| random.unit()).collect();
+    let ids = reference::select_blocks(&scores, heads.kv_heads, tokens, &settings, start);
+    let op = AttendSparse::new(gpu, heads, settings)?;
+    let out = poisoned(gpu, "out", &[tokens, heads.heads, heads.head_dim], Element::F16)?;
+    let args = AttendSparseArgs {
+        q: &layer.upload_q(gpu)?,
+        keys: &layer.upload(gpu, "keys", &layer.keys)?,
+        values: &layer.upload(gpu, "values", &layer.values)?,
+        ids: &gpu.upload("ids", &[tokens, heads.kv_heads, settings.budget()], Element::U32, &ids)?,
+        partials: &poisoned(gpu, "partials", &[op.partials_len()], Element::F32)?,
+        out: &out,
+        start,
+        tokens,
+    };
+    let mut recorder = recorder(gpu)?;
+    if decode {
+        op.record_decode(gpu, &mut recorder, &args)?;
+    } else {
+        op.record_prefill(gpu, &mut recorder, &args)?;
+    }
+    let (block, capacity) = (settings.block_size, layer.capacity);
+    let expected = reference::attend_sparse(&layer.q, &layer.keys, &layer.values, &ids, &heads, block, capacity, start);
+    Comparison::of("out", &read_f32(gpu, &mut recorder, &out)?, &expected, (2e-3, 2e-3))
+}

@@ -1,0 +1,184 @@
+//! Every op on a device against its CPU twin, on random data. `foveal selfcheck` runs a few cases of the sizes of real models
+//! on the user's own driver; the tests run the same checks on many odd sizes.
+//!
+//! One file per op, same name, with a function `check` that runs one case. Outputs are poisoned first, so that what a kernel
+//! leaves out shows; unused parts of inputs are filled with large numbers, so that what it must not read shows too.
+
+pub mod add_rms_norm;
+pub mod argmax;
+pub mod attend_dense;
+pub mod attend_sparse;
+pub mod compress_keys;
+mod data;
+pub mod embed;
+pub mod log_probs;
+pub mod matmul;
+pub mod matvec;
+pub mod rms_norm;
+pub mod rope_and_store;
+pub mod score_blocks;
+pub mod select_blocks;
+mod sparse_layer;
+pub mod swiglu;
+pub mod top_logits;
+
+use std::collections::BTreeSet;
+
+pub use data::{Random, poisoned, random_matrix, read_f32, recorder, upload_f16, upload_f32};
+
+use crate::error::{Error, Result};
+use crate::gpu::{Feature, Gpu, GpuOptions};
+use crate::ops::HeadShape;
+use crate::sparse_settings::SparseSettings;
+use crate::weights::Format;
+
+/// How far a result is from its twin's.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    /// The largest absolute difference.
+    pub error: f32,
+    /// The largest difference as a share of what is allowed at that place: at most 1 is right.
+    pub share: f32,
+    /// The place of that one, for people.
+    pub worst: String,
+}
+
+impl Comparison {
+    /// Compares floats: each may differ by `absolute + relative * |expected|`.
+    pub fn of(what: &str, got: &[f32], expected: &[f32], (absolute, relative): (f32, f32)) -> Result<Self> {
+        if got.len() != expected.len() {
+            return Err(Error::shape(what, format!("{} values", expected.len()), got.len()));
+        }
+        let mut comparison = Self { error: 0.0, share: 0.0, worst: format!("{what}: no difference") };
+        for (i, (g, e)) in got.iter().zip(expected).enumerate() {
+            let gap = if g.is_finite() { (g - e).abs() } else { f32::INFINITY };
+            let share = gap / (absolute + relative * e.abs());
+            comparison.error = comparison.error.max(gap);
+            if share > comparison.share {
+                comparison.share = share;
+                comparison.worst = format!("{what}: [{i}] is {g}, expected {e}");
+            }
+        }
+        Ok(comparison)
+    }
+
+    /// Compares things of which only equality makes sense.
+    pub fn equal<T: PartialEq + std::fmt::Debug>(what: &str, got: &[T], expected: &[T]) -> Self {
+        if got == expected {
+            return Self { error: 0.0, share: 0.0, worst: format!("{what}: no difference") };
+        }
+        let place = got.iter().zip(expected).position(|(g, e)| g != e).unwrap_or(got.len().min(expected.len()));
+        let worst = format!("{what}: [{place}] is {:?}, expected {:?}", got.get(place), expected.get(place));
+        Self { error: f32::INFINITY, share: f32::INFINITY, worst }
+    }
+
+    /// The worse of two.
+    pub fn and(self, other: Self) -> Self {
+        let error = self.error.max(other.error);
+        let worse = if other.share > self.share { other } else { self };
+        Self { error, ..worse }
+    }
+
+    /// Whether everything is within its tolerance.
+    pub fn is_right(&self) -> bool {
+        self.share <= 1.0
+    }
+}
+
+type Check = Box<dyn Fn(&Gpu) -> Result<Comparison>>;
+
+/// One check of one op.
+pub struct Case {
+    /// The op.
+    pub op: &'static str,
+    /// Sizes and formats.
+    pub what: String,
+    check: Check,
+}
+
+impl Case {
+    fn new(op: &'static str, what: String, check: impl Fn(&Gpu) -> Result<Comparison> + 'static) -> Self {
+        Self { op, what, check: Box::new(check) }
+    }
+
+    /// Runs it; an error of the driver counts as one of the check.
+    pub fn run(&self, gpu: &Gpu) -> Result<Comparison> {
+        let comparison = (self.check)(gpu)?;
+        gpu.check()?;
+        Ok(comparison)
+    }
+}
+
+/// The device with all it offers but `without`, and once more for each optional ability that changes kernels.
+pub fn variants(options: &GpuOptions) -> Result<Vec<(String, Gpu)>> {
+    let gpu = Gpu::open(options)?;
+    let features = gpu.features.clone();
+    let mut gpus = vec![(format!("{features}"), gpu)];
+    let less = [(features.subgroup, Feature::Subgroup), (features.coop.is_some(), Feature::Coop)];
+    for (_, feature) in less.into_iter().filter(|(present, _)| *present) {
+        let without: BTreeSet<_> = options.without.iter().copied().chain([feature]).collect();
+        gpus.push((format!("without {feature}"), Gpu::open(&GpuOptions { without, ..options.clone() })?));
+    }
+    Ok(gpus)
+}
+
+/// Every op at the sizes of the models that foveal is for.
+pub fn cases() -> Vec<Case> {
+    let mut cases = vec![
+        Case::new("rms_norm", "5 x 4096".into(), |gpu| rms_norm::check(gpu, (5, 4096), 0)),
+        Case::new("add_rms_norm", "5 x 4096".into(), |gpu| add_rms_norm::check(gpu, (5, 4096), 1)),
+        Case::new("swiglu", "3 x 16384".into(), |gpu| swiglu::check(gpu, 3, 16_384)),
+        Case::new("argmax", "73448 logits".into(), |gpu| argmax::check(gpu, 73_448)),
+        Case::new("top_logits", "73448 logits".into(), |gpu| top_logits::check(gpu, 73_448)),
+        Case::new("log_probs", "3 x 73448".into(), |gpu| log_probs::check(gpu, (3, 73_448), 0)),
+    ];
+    let q4 = Format::Affine { bits: 4, group: 32 };
+    for format in [Format::F16, q4, Format::Affine { bits: 8, group: 64 }, Format::Affine { bits: 4, group: 128 }] {
+        cases.extend([
+            Case::new("embed", format!("{format}, 300 x 1024"), move |gpu| embed::check(gpu, (300, 1024, 128), format)),
+            Case::new("matvec", format!("{format}, 130 x 4096"), move |gpu| {
+                matvec::check(gpu, (130, 4096, 1000), format)
+            }),
+            Case::new("matmul", format!("{format}, 67 x 131 x 2048"), move |gpu| {
+                matmul::check(gpu, 67, (131, 2048, 1000), format)
+            }),
+        ]);
+    }
+    let shapes = [(8, 2, 64), (16, 2, 64), (32, 2, 128), (6, 2, 96), (4, 1, 32)];
+    for heads in shapes.map(|(heads, kv_heads, head_dim)| HeadShape { heads, kv_heads, head_dim }) {
+        let HeadShape { heads: count, kv_heads, head_dim } = heads;
+        let what = format!("{count} heads of {head_dim}, {kv_heads} KV");
+        cases.extend([
+            Case::new("rope_and_store", what.clone(), move |gpu| rope_and_store::check(gpu, heads, (7, 9))),
+            Case::new("attend_dense", format!("{what}, prefill"), move |gpu| {
+                attend_dense::check(gpu, heads, (131, 40), false)
+            }),
+            Case::new("attend_dense", format!("{what}, decode"), move |gpu| {
+                attend_dense::check(gpu, heads, (3000, 1), true)
+            }),
+        ]);
+    }
+    // The published settings, at positions that leave blocks out.
+    let settings = SparseSettings::MINICPM4_1;
+    for heads in [(32, 2, 128), (16, 2, 64)].map(|(heads, kv_heads, head_dim)| HeadShape { heads, kv_heads, head_dim })
+    {
+        let what = format!("{} heads of {}, {} KV", heads.heads, heads.head_dim, heads.kv_heads);
+        cases.extend([
+            Case::new("compress_keys", what.clone(), move |gpu| compress_keys::check(gpu, heads, settings, 1000)),
+            Case::new("select_blocks", what.clone(), move |gpu| {
+                select_blocks::check(gpu, heads, settings, (20_000, 3))
+            }),
+        ]);
+        for (kind, step, decode) in [("prefill", (6400, 9), false), ("decode", (7000, 1), true)] {
+            let what = format!("{what}, {kind}");
+            cases.extend([
+                Case::new("score_blocks", what.clone(), move |gpu| {
+                    score_blocks::check(gpu, heads, settings, step, decode)
+                }),
+                Case::new("attend_sparse", what, move |gpu| attend_sparse::check(gpu, heads, settings, step, decode)),
+            ]);
+        }
+    }
+    cases.sort_by_key(|case| case.op);
+    cases
+}

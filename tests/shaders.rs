@@ -1,0 +1,243 @@
+//! Every kernel in every combination of slot variants, with constants as the host writes them: assembled, validated, and
+//! written as SPIR-V, MSL and HLSL, so that a kernel that only one driver would refuse is found on every machine.
+
+use foveal::gpu::shader::Constant::{self, F32, U32};
+use foveal::gpu::shader::{assemble, kernels, slots, source, variants};
+use naga::back::{hlsl, msl, spv};
+use naga::front::wgsl;
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+
+type Constants = Vec<(&'static str, Constant)>;
+
+/// Workgroup memory that every device has, and what all graphics cards of the last ten years have.
+const LEAST_MEMORY: u32 = 16 << 10;
+const CARD_MEMORY: u32 = 32 << 10;
+
+/// Sets of constants to try a kernel with: the smallest and the largest that its host can ask for. A new kernel gets its
+/// entry here.
+fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
+    let sets = |names: &[&'static str], values: &[&[u32]]| -> Vec<Constants> {
+        values.iter().map(|set| names.iter().copied().zip(set.iter().map(|value| U32(*value))).collect()).collect()
+    };
+    let with = |mut list: Vec<Constants>, more: &[(&'static str, Constant)]| {
+        list.iter_mut().for_each(|set| set.extend(more));
+        list
+    };
+    let row = |values: &[&[u32]]| sets(&["GROUP_SIZE", "WIDTH"], values);
+    // Heads, KV heads, values of a head.
+    let heads: &[&[u32]] = &[&[1, 1, 32], &[6, 3, 96], &[8, 2, 64], &[32, 2, 128], &[40, 2, 128]];
+    Some(match kernel {
+        "rms_norm" | "add_rms_norm" => with(row(&[&[256, 6], &[256, 4096]]), &[("EPSILON", F32(1e-6))]),
+        "swiglu" => row(&[&[256, 2], &[256, 16_384]]),
+        "argmax" | "log_probs" => sets(&["GROUP_SIZE"], &[&[256]]),
+        "top_logits" => sets(&["GROUP_SIZE", "SLICE", "KEEP"], &[&[256, 1024, 64]]),
+        "embed" => sets(&["GROUP_SIZE", "COLS", "GROUP"], &[&[64, 128, 16], &[64, 4096, 128]]),
+        "matvec" => sets(&["GROUP_SIZE", "COLS", "GROUP", "ROWS"], &[&[64, 128, 16, 4], &[128, 4096, 128, 4]]),
+        "matmul" => sets(&["COLS", "GROUP"], &[&[128, 16], &[4096, 128]]),
+        "coop/matmul" => {
+            sets(&["COLS", "GROUP", "M", "SUBGROUP", "LOADS"], &[&[128, 16, 8, 8, 8], &[4096, 128, 16, 32, 4]])
+        }
+        "rope_and_store" => with(sets(&["HEADS", "KV_HEADS", "HEAD_DIM"], heads), &[("GROUP_SIZE", U32(256))]),
+        "attend_dense" => [(32, 16), (32, 32), (16, 32)]
+            .into_iter()
+            .flat_map(|(rows, keys)| {
+                let shapes = sets(&["HEADS", "KV_HEADS", "HEAD_DIM"], heads);
+                with(shapes, &[("ROWS", U32(rows)), ("TILE_KEYS", U32(keys))])
+            })
+            .collect(),
+        "compress_keys" | "score_blocks" | "score_blocks_decode" | "select_blocks" | "attend_sparse" => {
+            sparse_sets(kernel.starts_with("attend") || kernel.ends_with("decode"))
+        }
+        // Heads fill whole matrices.
+        "coop/score_blocks" => {
+            sparse_sets(false).into_iter().filter(|set| value(set, "GROUP").is_multiple_of(value(set, "M"))).collect()
+        }
+        "coop/attend_dense" | "coop/attend_sparse" => {
+            sparse_sets(false).into_iter().filter(|set| value(set, "GROUP") <= 16).collect()
+        }
+        "attend_sparse_merge" => {
+            sets(&["GROUP_SIZE", "HEAD_DIM", "SLICES"], &[&[256, 32, 8], &[256, 96, 2], &[256, 128, 2]])
+        }
+        _ => return None,
+    })
+}
+
+/// Every shape of heads with small and with the published blocks, and both sizes of cooperative matrices. `by_quads` says
+/// whether the size of a workgroup follows the heads of a group.
+fn sparse_sets(by_quads: bool) -> Vec<Constants> {
+    let mut all = Vec::new();
+    for head_dim in [32, 64, 96, 128] {
+        for (group, side, subgroup) in [(1, 8, 8), (7, 16, 64), (8, 8, 32), (16, 16, 32), (16, 16, 64), (20, 8, 32)] {
+            // Stride, block, budget, local, free blocks.
+            for [stride, block, budget, local, free] in [[4, 16, 5, 3, 1], [16, 64, 96, 33, 62], [16, 64, 34, 33, 0]] {
+                let quads = u32::div_ceil(group, 4).min(4);
+                let part = if head_dim % 64 == 0 { 64 } else { 32 };
+                let numbers = [
+                    ("GROUP_SIZE", if by_quads { 64 * quads } else { 256 }),
+                    ("QUADS", quads),
+                    ("HEADS", 2 * group),
+                    ("KV_HEADS", 2),
+                    ("GROUP", group),
+                    ("HEAD_DIM", head_dim),
+                    ("STRIDE", stride),
+                    ("LSE_STRIDE", if free == 1 { stride } else { block }),
+                    ("BLOCK", block),
+                    ("BUDGET", budget),
+                    ("INIT_BLOCKS", 1),
+                    ("LOCAL_BLOCKS", local),
+                    ("FREE_BLOCKS", free),
+                    ("SLICES", 256 / (head_dim / 8)),
+                    ("M", side),
+                    ("SUBGROUP", subgroup),
+                    ("ROW_TILES", u32::div_ceil(group, side)),
+                    ("DEPTHS", head_dim / side),
+                    ("PARTS", head_dim / part),
+                    ("PER_PART", part / side),
+                ];
+                let scales = [("SCALE", F32(0.125)), ("MOST_EXPONENT", F32(80.0))];
+                let set = numbers.map(|(name, value)| (name, U32(value))).into_iter().chain(scales);
+                all.push(set.collect());
+            }
+        }
+    }
+    all
+}
+
+fn value(set: &Constants, wanted: &str) -> u32 {
+    let found = set.iter().find(|(name, _)| *name == wanted);
+    let Some((_, U32(number))) = found else { panic!("{wanted} is no whole number of {set:?}") };
+    *number
+}
+
+/// Every choice of one variant for each slot that has several.
+fn choices(kernel: &str) -> Vec<Vec<(String, String)>> {
+    let mut all = vec![Vec::new()];
+    for slot in slots(kernel) {
+        let names: Vec<String> = variants(&slot).into_iter().map(|(name, _)| name).collect();
+        assert!(!names.is_empty(), "{kernel} imports {slot}, of which there is no file in shaders/pieces");
+        if names != [""] {
+            let extend = |chosen: &Vec<(String, String)>, name: &String| {
+                chosen.iter().cloned().chain([(slot.clone(), name.clone())]).collect()
+            };
+            all = all.iter().flat_map(|chosen| names.iter().map(move |name| extend(chosen, name))).collect();
+        }
+    }
+    all
+}
+
+fn text(kernel: &str, constants: &Constants, chosen: &[(String, String)]) -> String {
+    let choices: Vec<(&str, &str)> = chosen.iter().map(|(slot, name)| (slot.as_str(), name.as_str())).collect();
+    let mut declared = Vec::new();
+    declared_by(kernel, &choices, &mut declared);
+    let constants: Constants = constants.iter().copied().filter(|(name, _)| declared.contains(name)).collect();
+    let text = assemble(kernel, &constants, &choices).unwrap_or_else(|error| panic!("{kernel}: {error}"));
+    if !kernel.starts_with("coop/") {
+        return text;
+    }
+    let side = value(&constants, "M");
+    text.replace("coop_matMxM", &format!("coop_mat{side}x{side}"))
+}
+
+/// Constants that a file and the pieces that it takes in name; a set of the table may hold more.
+fn declared_by(path: &str, choices: &[(&str, &str)], names: &mut Vec<&'static str>) {
+    let text = source(path).unwrap_or_else(|| panic!("no shaders/{path}.wgsl"));
+    for line in text.lines().map(str::trim_start) {
+        if let Some(rest) = line.strip_prefix("//#const") {
+            names.extend(rest.split_whitespace());
+        }
+        if let Some(slot) = line.strip_prefix("//#import").and_then(|rest| rest.split_whitespace().next()) {
+            match choices.iter().find(|(name, _)| *name == slot) {
+                Some((_, variant)) => declared_by(&format!("pieces/{slot}.{variant}"), choices, names),
+                None => declared_by(&format!("pieces/{slot}"), choices, names),
+            }
+        }
+    }
+}
+
+fn validate(what: &str, text: &str) -> (naga::Module, ModuleInfo) {
+    let module = wgsl::parse_str(text).unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(text)));
+    let capabilities = Capabilities::default()
+        | Capabilities::SUBGROUP
+        | Capabilities::SHADER_FLOAT16
+        | Capabilities::SHADER_FLOAT16_IN_FLOAT32
+        | Capabilities::COOPERATIVE_MATRIX;
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+    validator
+        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+        .subgroup_operations(naga::valid::SubgroupOperationSet::all());
+    let info = validator.validate(&module).unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(text)));
+    (module, info)
+}
+
+/// Bytes of workgroup memory that each entry point uses.
+fn workgroup_bytes(module: &naga::Module, info: &ModuleInfo) -> Vec<(String, u32)> {
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).unwrap();
+    let entry = |(index, entry): (usize, &naga::EntryPoint)| {
+        let used = |handle: naga::Handle<naga::GlobalVariable>| !info.get_entry_point(index)[handle].is_empty();
+        let shared = module
+            .global_variables
+            .iter()
+            .filter(|(handle, variable)| variable.space == naga::AddressSpace::WorkGroup && used(*handle));
+        (entry.name.clone(), shared.map(|(_, variable)| layouter[variable.ty].size).sum())
+    };
+    module.entry_points.iter().enumerate().map(entry).collect()
+}
+
+fn write_everywhere(what: &str, coop: bool, module: &naga::Module, info: &ModuleInfo) {
+    let options = spv::Options { lang_version: (1, 4), ..Default::default() };
+    spv::write_vec(module, info, &options, None).unwrap_or_else(|error| panic!("{what} as SPIR-V: {error}"));
+    let options = msl::Options { lang_version: (3, 0), ..Default::default() };
+    msl::write_string(module, info, &options, &msl::PipelineOptions::default())
+        .unwrap_or_else(|error| panic!("{what} as MSL: {error}"));
+    // DX12 has no cooperative matrices that wgpu could use.
+    if !coop {
+        let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_2, ..Default::default() };
+        let (mut out, pipeline) = (String::new(), hlsl::PipelineOptions::default());
+        let written = hlsl::Writer::new(&mut out, &options, &pipeline).write(module, info, None);
+        written.unwrap_or_else(|error| panic!("{what} as HLSL: {error}"));
+    }
+}
+
+#[test]
+fn every_kernel_in_every_variant_is_valid_for_every_backend() {
+    let kernels = kernels();
+    assert!(kernels.len() >= 18, "{kernels:?}");
+    let mut count = 0;
+    for kernel in &kernels {
+        let sets = constant_sets(kernel).unwrap_or_else(|| {
+            panic!("shaders/{kernel}.wgsl has no entry in `constant_sets` of tests/shaders.rs: add its constants there")
+        });
+        let coop = kernel.starts_with("coop/");
+        // Its tile of 64 rows of 65 values is a row too much for the smallest devices.
+        let score = kernel == "score_blocks";
+        for chosen in choices(kernel) {
+            for constants in &sets {
+                let what = format!("{kernel} {chosen:?} {constants:?}");
+                let (module, info) = validate(&what, &text(kernel, constants, &chosen));
+                assert!(!module.entry_points.is_empty(), "{what} has no entry point");
+                let large = coop || score || constants.contains(&("TILE_KEYS", U32(32)));
+                for (entry, bytes) in workgroup_bytes(&module, &info) {
+                    let most = if large { CARD_MEMORY } else { LEAST_MEMORY };
+                    assert!(bytes <= most, "{what}, {entry}: {bytes} bytes of workgroup memory, at most {most}");
+                }
+                // A writer that gives up says nothing of the kernel.
+                eprintln!("{what}");
+                write_everywhere(&what, coop, &module, &info);
+                count += 1;
+            }
+        }
+    }
+    eprintln!("{count} variants of {} kernels", kernels.len());
+}
+
+#[test]
+fn a_broken_kernel_would_be_found() {
+    let sets = constant_sets("matvec").unwrap();
+    let chosen = &choices("matvec")[0];
+    let good = text("matvec", &sets[0], chosen);
+    assert!(wgsl::parse_str(&good.replace("= group_sum(", "= no_such_function(")).is_err());
+    assert!(assemble("matvec", &sets[0][1..], &[("weights", "q4"), ("reduce", "barrier")]).is_err());
+    assert!(assemble("matvec", &sets[0], &[("reduce", "barrier")]).is_err(), "a slot without a choice");
+    assert!(constant_sets("no_such_kernel").is_none());
+}
