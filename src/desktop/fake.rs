@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::engine::{EngineLoop, EngineSide};
 use super::messages::{
     AttentionChoice, Command, DeviceInfo, EngineError, Event, FailureKind, FinishReason, GenerateRequest, LoadStage,
-    MemoryPlan, Mode, ModelChoice, ModelInfo, Part, PinRule, Role, Source, Stats, Token, WorkId,
+    MemoryPlan, ModelChoice, ModelInfo, Part, PinRule, Role, Source, Stats, Token, WorkId,
 };
 use super::trace_data::{ContextMap, StepTrace};
 

@@ -10,6 +10,7 @@ mod events;
 mod focus;
 pub mod library;
 mod reduce;
+pub(crate) use reduce::file_stem;
 pub mod settings;
 
 use std::collections::{BTreeMap, VecDeque};
