@@ -1,1 +1,4 @@
+//! The window through its accessible names, against a scripted engine; and the parts below it on their own.
 
+mod shots; // pictures to look at, when asked for
+mod window; // the app in a harness

@@ -47,6 +47,7 @@ impl Transcript {
                 }
                 ui.add_space(theme::SPACE);
             });
+        // Only a reader who went up wants the way down.
         let below = output.content_size.y - output.state.clamped_offset().y - output.inner_rect.height();
         if below > 200.0 {
             let center = pos2(output.inner_rect.center().x, output.inner_rect.bottom() - 26.0);
@@ -110,7 +111,7 @@ impl Transcript {
         for id in &message.documents {
             let Some(document) = store.documents.get(id) else { continue };
             let words = format!("{} · {}", document.name, super::composer::document_tokens(store, *id));
-            ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
+            widgets::from_right(ui, 28.0, |ui| {
                 if widgets::chip(ui, &words, store.open_document == Some(*id)).clicked() {
                     actions.push(Action::OpenDocument(*id));
                     if !store.settings.show_documents {
@@ -136,7 +137,7 @@ impl Transcript {
                 });
             });
         });
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+        widgets::from_right(ui, 30.0, |ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
             if widgets::icon_button(ui, icons::TRASH, "Delete question").clicked() {
                 actions.push(Action::Delete(message.id));
@@ -202,8 +203,10 @@ fn welcome(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
                 ui.set_width(width - 30.0);
                 ui.horizontal(|ui| {
                     ui.vertical(|ui| {
+                        ui.set_width(width - 180.0);
                         widgets::strong(ui, &sample.name, 14.0);
-                        widgets::note(ui, format!("A sample of {} words. {}", widgets::number(u32::try_from(sample.words()).unwrap_or(u32::MAX)), store.sample_question));
+                        let words = u32::try_from(sample.words()).unwrap_or(u32::MAX);
+                        widgets::note(ui, format!("A sample of {} words. Ask: {}", widgets::number(words), store.sample_question));
                     });
                     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                         if widgets::primary_button(ui, "Try the sample").clicked() {

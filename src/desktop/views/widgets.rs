@@ -95,6 +95,12 @@ pub(crate) fn strong(ui: &mut Ui, text: impl Into<String>, size: f32) -> Respons
     ui.label(RichText::new(text).font(theme::strong(size)))
 }
 
+/// A row that is filled from the right.
+pub(crate) fn from_right<R>(ui: &mut Ui, height: f32, add: impl FnOnce(&mut Ui) -> R) -> R {
+    let size = vec2(ui.available_width(), height);
+    ui.allocate_ui_with_layout(size, egui::Layout::right_to_left(egui::Align::Center), add).inner
+}
+
 /// A name for what follows.
 pub(crate) fn field_label(ui: &mut Ui, text: &str) -> Response {
     ui.add_space(theme::GAP);
