@@ -250,6 +250,7 @@ fn visuals(dark: bool, palette: &Palette) -> Visuals {
     visuals.weak_text_color = Some(palette.weak);
     visuals.slider_trailing_fill = true;
     visuals.striped = false;
+    visuals.handle_shape = egui::style::HandleShape::Circle;
     let round = CornerRadius::same(8);
     let widgets = &mut visuals.widgets;
     for widget in [

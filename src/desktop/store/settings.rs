@@ -113,7 +113,7 @@ impl Default for Settings {
             show_documents: true,
             show_details: false,
             trace: true,
-            follow_heat: false,
+            follow_heat: true,
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut 
     let palette = Palette::of(ui);
     egui::Frame::new().fill(palette.side).corner_radius(8).inner_margin(10).show(ui, |ui| {
         ui.set_width(ui.available_width());
-        ScrollArea::vertical().id_salt("block text").max_height(86.0).show(ui, |ui| {
+        ScrollArea::vertical().id_salt("block text").max_height(72.0).show(ui, |ui| {
             ui.label(RichText::new(text.trim()).font(theme::font(13.5)));
         });
     });

@@ -35,7 +35,7 @@ pub(crate) struct Details {
 /// What a texture was made from.
 type Stamp = (u64, std::ops::Range<u32>, usize, bool);
 
-const HEIGHT: f32 = 196.0;
+const HEIGHT: f32 = 150.0;
 /// Blocks in the table.
 const LISTED: usize = 60;
 
@@ -65,7 +65,12 @@ impl Details {
         match self.tab {
             Tab::Readers => self.readers(ui, store, reading, picture, actions),
             Tab::Waterfall => self.waterfall(ui, store, reading, actions),
-            Tab::Table => self.table(ui, store, reading, picture, actions),
+            Tab::Table => {
+                let size = vec2(ui.available_width(), HEIGHT);
+                ui.allocate_ui_with_layout(size, egui::Layout::top_down(egui::Align::Min), |ui| {
+                    self.table(ui, store, reading, picture, actions);
+                });
+            }
         }
     }
 
@@ -207,7 +212,7 @@ impl Details {
         let head = |ui: &mut Ui, text: &str| {
             ui.label(RichText::new(text).font(theme::strong(theme::SMALL)).color(palette.weak));
         };
-        ui.set_height(HEIGHT);
+        ui.set_min_height(HEIGHT);
         ui.spacing_mut().item_spacing.y = 0.0;
         TableBuilder::new(ui)
             .id_salt("top blocks")
@@ -324,7 +329,7 @@ fn texture(ui: &Ui, name: &str, palette: &Palette, rows: &[Vec<f32>]) -> Texture
     let mut image = ColorImage::filled([width, rows.len().max(1)], palette.heat(0.0));
     for (pixel, heat) in image.pixels.iter_mut().zip(rows.iter().flatten()) {
         if *heat > 0.0 {
-            *pixel = palette.heat(0.15 + 0.85 * heat);
+            *pixel = palette.heat(*heat);
         }
     }
     ui.ctx().load_texture(name, image, TextureOptions::NEAREST)

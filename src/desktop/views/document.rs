@@ -10,7 +10,6 @@ use egui::text_selection::LabelSelectionState;
 use egui::{Galley, Rect, Role, ScrollArea, Sense, Stroke, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::picture::Picture;
-use super::ribbon;
 use super::widgets;
 use crate::desktop::attention::{blocks_of, snap};
 use crate::desktop::store::{Action, Document, Store};
@@ -233,13 +232,13 @@ fn paragraphs(text: &str) -> Vec<Range<usize>> {
     ranges
 }
 
-/// The head of the pane: tabs of the documents in the context, what a click does, and the way to add one.
-pub(crate) fn votes_legend(ui: &mut Ui, picture: &Picture) {
+/// What the tints mean, and whether the document follows them.
+pub(crate) fn legend(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut Vec<Action>) {
     let palette = Palette::of(ui);
     let text = if picture.shade.sparse {
-        format!("Tint: chosen by more readers than chance ({:.1} of {:.0})", picture.shade.chance, picture.shade.readers)
+        "Chosen more often than by chance".to_owned()
     } else {
-        "No tint: nothing is selected while reading is dense".into()
+        "No tint: dense reads everything".into()
     };
     ui.horizontal(|ui| {
         if picture.shade.sparse {
@@ -249,12 +248,22 @@ pub(crate) fn votes_legend(ui: &mut Ui, picture: &Picture) {
                 let cell = Rect::from_min_size(pos2(left, rect.top()), vec2(11.0, 8.0));
                 ui.painter().rect_filled(cell, 2, palette.tint(step).unwrap_or(palette.card));
             }
-            let (rect, _) = ui.allocate_exact_size(vec2(14.0, 8.0), Sense::hover());
-            ribbon::hatch(ui.painter(), rect, palette.forced);
         }
-        widgets::note(ui, text).on_hover_text(
-            "Blocks the layers were allowed to read, not why the model said something. Hatched in the ribbon: always read.",
+        let words = format!(
+            "Passages that more readers chose than chance ({:.1} of {:.0}). It shows what the layers were allowed to \
+             read, not why the model said something. Hatched in the ribbon: always read.",
+            picture.shade.chance, picture.shade.readers
         );
+        widgets::note(ui, text).on_hover_text(words);
+        widgets::from_right(ui, 26.0, |ui| {
+            let follow = store.settings.follow_heat;
+            let hint = "Scroll to the hottest passage while the answer is written";
+            if widgets::chip(ui, "Follow", follow).on_hover_text(hint).clicked() {
+                let mut settings = store.settings.clone();
+                settings.follow_heat = !follow;
+                actions.push(Action::Settings(Box::new(settings)));
+            }
+        });
     });
 }
 

@@ -1,6 +1,6 @@
 //! Markdown as a list of blocks whose text knows the bytes it comes from.
 //!
-//! An answer grows at its end: [`Markdown::update`] parses again from the last top-level block on and leaves finished
+//! An answer grows at its end: [`Markdown::update`] parses again from the last two top-level blocks on and leaves finished
 //! blocks, and what was laid out from them, alone.
 
 use std::ops::Range;
@@ -83,8 +83,13 @@ impl Markdown {
         if text == self.source {
             return self.blocks.len();
         }
+        // What looks like a new paragraph may turn out to be the next row of the table, or item of the list, before it:
+        // the last two top-level blocks are still open.
         let tail = match text.strip_prefix(self.source.as_str()) {
-            Some(_) => self.blocks.last().map_or(0, |(start, _)| *start),
+            Some(_) => {
+                let last = self.blocks.last().map_or(0, |(start, _)| *start);
+                self.blocks.iter().rev().map(|(start, _)| *start).find(|start| *start < last).unwrap_or(0)
+            }
             None => 0,
         };
         let kept = self.blocks.partition_point(|(start, _)| *start < tail);

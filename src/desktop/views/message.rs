@@ -10,7 +10,7 @@ use super::prose::{Mark, Prose, ProseOutput};
 use super::transcript::Transcript;
 use super::widgets::{self, number};
 use super::icons;
-use crate::desktop::attention::{ReaderFilter, Reading, snap};
+use crate::desktop::attention::{ReaderFilter, Reading, heat, heat_step, snap};
 use crate::desktop::messages::{FinishReason, MessageId, Part};
 use crate::desktop::store::{Action, ChatId, Message, Phase, Store};
 use crate::desktop::theme::{self, Palette};
@@ -120,11 +120,10 @@ fn marks(ui: &Ui, store: &Store, picture: &Picture, message: &Message, part: Par
     match store.focus.block {
         Some(block) => {
             let votes = reading.votes_for(block, &ReaderFilter::All);
-            let most = votes.iter().copied().max().unwrap_or(0).max(1);
+            let (blind, readers) = (picture.shade.chance, reading.last_step().map_or(0, |step| step.readers()) as f32);
             for (written, votes) in reading.written.iter().zip(votes).filter(|(written, _)| written.part == part) {
-                // Half of the readers that ever agreed on it: fewer would underline the whole answer.
-                if 2 * votes > most {
-                    let step = (5 * votes / most).min(5) as u8;
+                let step = heat_step(heat(votes as f32, blind, readers));
+                if step > 0 {
                     marks.push(Mark { bytes: snap(text, &written.bytes), fill: palette.tint(step), underline: None });
                 }
             }

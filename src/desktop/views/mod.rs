@@ -104,6 +104,16 @@ impl Views {
             .drag_to_open(false)
             .show_separator_line(false)
             .show(ui, |ui| {
+                // In a low window there is room for one of the two.
+                if card && ui.available_height() < 430.0 {
+                    let frame = Frame::new().inner_margin(Margin::symmetric(16, 10));
+                    frame.show(ui, |ui| {
+                        egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                            block_card::show(ui, store, &self.picture, actions);
+                        });
+                    });
+                    return;
+                }
                 if card {
                     let frame = Frame::new().fill(palette.card).stroke(Stroke::new(1.0, palette.line));
                     let frame = frame.inner_margin(Margin::symmetric(16, 10));
@@ -155,7 +165,7 @@ fn document_head(ui: &mut Ui, store: &Store, open: DocumentId, picture: &Picture
         });
     });
     if store.reading().is_some() {
-        document::votes_legend(ui, picture);
+        document::legend(ui, store, picture, actions);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Cards for what went wrong, in plain words with numbers and two buttons, and short notes that can be taken back.
 
-use egui::{Align, Align2, Area, Color32, Frame, Id, Layout, Margin, RichText, Stroke, Ui, vec2};
+use egui::{Align2, Area, Color32, Frame, Id, Margin, RichText, Stroke, Ui, vec2};
 
 use super::widgets::{self, megabytes, number};
 use super::icons;
@@ -12,6 +12,7 @@ use crate::desktop::theme::{self, Palette};
 struct Card {
     title: String,
     text: String,
+    detail: String,
     buttons: [(&'static str, Option<Action>); 2],
 }
 
@@ -28,7 +29,7 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
                 Notice::Problem(title, text) => card(
                     ui,
                     index,
-                    Card { title: title.clone(), text: text.clone(), buttons: [("Close", None), ("", None)] },
+                    Card { title: title.clone(), text: text.clone(), detail: String::new(), buttons: [("Close", None), ("", None)] },
                     actions,
                 ),
                 Notice::Undo(words) => note(ui, index, words, true, actions),
@@ -48,10 +49,9 @@ fn failure(error: &EngineError) -> Card {
         FailureKind::Memory { needed_mib, allowed_mib } => (
             "Not enough memory".to_owned(),
             format!(
-                "This needs {}, the device allows {}. A shorter context needs less, and closing other programs may help. {}",
+                "This needs {}, the device allows {}. A shorter context needs less, and closing other programs may help.",
                 megabytes(*needed_mib),
-                megabytes(*allowed_mib),
-                error.message
+                megabytes(*allowed_mib)
             ),
             [("Shorten the context", Some(Action::Open(Dialog::Settings))), models],
         ),
@@ -68,19 +68,20 @@ fn failure(error: &EngineError) -> Card {
         ),
         FailureKind::DeviceLost => (
             "The graphics device stopped".to_owned(),
-            format!("Its driver was restarted or it was unplugged. The conversation is safe. {}", error.message),
+            "Its driver was restarted or it was unplugged. Nothing of the conversation is lost.".to_owned(),
             [reload, settings],
         ),
         FailureKind::NoDevice => ("No graphics device can be used".to_owned(), error.message.clone(), [settings, close]),
         FailureKind::File => ("The model cannot be opened".to_owned(), error.message.clone(), [models, close]),
         FailureKind::Crashed => (
             "The engine stopped".to_owned(),
-            format!("The conversation is safe. {}", error.message),
+            "Nothing of the conversation is lost.".to_owned(),
             [reload, close],
         ),
         FailureKind::Other => ("That did not work".to_owned(), error.message.clone(), [reload, close]),
     };
-    Card { title, text, buttons }
+    let detail = if text == error.message { String::new() } else { error.message.clone() };
+    Card { title, text, detail, buttons }
 }
 
 fn card(ui: &mut Ui, index: usize, card: Card, actions: &mut Vec<Action>) {
@@ -99,8 +100,11 @@ fn card(ui: &mut Ui, index: usize, card: Card, actions: &mut Vec<Action>) {
             widgets::strong(ui, &card.title, 16.0);
         });
         ui.label(RichText::new(&card.text).color(palette.text));
+        if !card.detail.is_empty() {
+            widgets::note(ui, &card.detail);
+        }
         ui.add_space(6.0);
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+        widgets::from_right(ui, 32.0, |ui| {
             for (at, (name, action)) in card.buttons.into_iter().enumerate() {
                 if name.is_empty() {
                     continue;

@@ -5,8 +5,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::desktop::attention::{Reading, Shade, Span, block_passages, heat_step};
-use crate::desktop::attention::ReaderFilter;
+use crate::desktop::attention::{ReaderFilter, Reading, Shade, Span, block_passages, chance, heat, heat_step};
 use crate::desktop::messages::MessageId;
 use crate::desktop::store::{ChatId, Store};
 use crate::desktop::trace_data::{Mode, Source};
@@ -77,7 +76,8 @@ pub(crate) fn token_row(reading: &Reading, token: usize, view: &Range<u32>, colu
         .collect()
 }
 
-/// The matrix: for each reader the share of the span's steps in which it chose the blocks of each column.
+/// The matrix: for each reader the share of the span's steps in which it chose the blocks of each column, as heat above
+/// its own chance, so that scattered choices stay dark.
 pub(crate) fn reader_rows(reading: &Reading, span: &Span, view: &Range<u32>, columns: usize) -> Vec<Vec<f32>> {
     let tokens = match span {
         Span::Live(until) => until.saturating_sub(31)..(until + 1).min(reading.written.len()),
@@ -97,7 +97,10 @@ pub(crate) fn reader_rows(reading: &Reading, span: &Span, view: &Range<u32>, col
     let readers = reading.last_step().map_or(0, |step| step.readers());
     let count = view.end.saturating_sub(view.start).max(1);
     let mut rows = vec![vec![0.0; columns]; readers];
+    let heads = reading.last_step().map_or(1, |step| step.kv_heads.max(1) as usize);
     for (reader, row) in rows.iter_mut().enumerate() {
+        let own = ReaderFilter::One((reader / heads) as u32, (reader % heads) as u32);
+        let blind = reading.last_step().map_or(0.0, |step| chance(step, &own));
         let mut shares = vec![0.0_f32; count as usize];
         for step in &steps {
             for &block in step.free(reader) {
@@ -109,7 +112,7 @@ pub(crate) fn reader_rows(reading: &Reading, span: &Span, view: &Range<u32>, col
         for (column, cell) in row.iter_mut().enumerate() {
             let blocks = blocks_under(&(0..count), columns, column);
             let own = shares.get(blocks.start as usize..blocks.end as usize).unwrap_or(&[]);
-            *cell = own.iter().copied().fold(0.0, f32::max);
+            *cell = own.iter().map(|&share| heat(share, blind, 1.0)).fold(0.0, f32::max);
         }
     }
     rows

@@ -182,7 +182,7 @@ fn heat_mesh(palette: &Palette, picture: &Picture, axis: &Axis, area: Rect) -> M
             let left = axis.x.min + column as f32;
             mesh.add_colored_rect(
                 Rect::from_x_y_ranges(left..=left + 1.0, area.y_range()),
-                palette.heat(0.15 + 0.85 * heat),
+                palette.heat(heat),
             );
         }
     }

@@ -91,7 +91,7 @@ impl Transcript {
                 Role::User => self.question(ui, store, picture, message, actions),
                 Role::Assistant => message::answer(self, ui, store, picture, message, actions),
             }
-            ui.add_space(18.0);
+            ui.add_space(if message.role == Role::User { 4.0 } else { 20.0 });
         });
         self.heights.insert(key, (width, response.response.rect.height() + ui.spacing().item_spacing.y));
     }
@@ -127,14 +127,15 @@ impl Transcript {
             .size()
             .x;
         let inner = (natural + 2.0).min(width * 0.82);
-        ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
-            let corner = CornerRadius { nw: 16, ne: 16, sw: 16, se: 5 };
-            let frame = Frame::new().fill(palette.raised).corner_radius(corner).inner_margin(Margin::symmetric(14, 9));
+        let corner = CornerRadius { nw: 16, ne: 16, sw: 16, se: 5 };
+        let frame = Frame::new().fill(palette.raised).corner_radius(corner).inner_margin(Margin::symmetric(14, 9));
+        let outer = inner + 28.0;
+        let start = pos2(ui.max_rect().left() + width - outer, ui.cursor().top());
+        let place = Rect::from_min_size(start, vec2(outer, f32::INFINITY));
+        ui.scope_builder(UiBuilder::new().max_rect(place), |ui| {
             frame.show(ui, |ui| {
-                ui.with_layout(Layout::top_down(Align::Min), |ui| {
-                    ui.set_width(inner);
-                    message::plain_text(self, ui, store, picture, message);
-                });
+                ui.set_width(inner);
+                message::plain_text(self, ui, store, picture, message);
             });
         });
         widgets::from_right(ui, 30.0, |ui| {

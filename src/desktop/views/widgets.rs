@@ -65,7 +65,8 @@ pub(crate) fn chip(ui: &mut Ui, text: &str, on: bool) -> Response {
     let palette = Palette::of(ui);
     let color = if on { palette.accent } else { palette.text };
     let fill = if on { palette.accent_soft } else { palette.card };
-    let button = Button::new(RichText::new(text).font(theme::font(13.0)).color(color)).fill(fill).corner_radius(14);
+    let text = RichText::new(text).font(theme::font(13.0)).color(color);
+    let button = Button::new(text).fill(fill).corner_radius(14).wrap_mode(egui::TextWrapMode::Extend);
     ui.scope(|ui| {
         ui.spacing_mut().button_padding = vec2(10.0, 3.0);
         ui.spacing_mut().interact_size.y = 26.0;

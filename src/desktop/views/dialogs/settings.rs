@@ -34,7 +34,7 @@ impl SettingsView {
             }
         });
         ui.add_space(4.0);
-        ScrollArea::vertical().max_height(440.0).min_scrolled_height(440.0).auto_shrink([false, true]).show(ui, |ui| {
+        ScrollArea::vertical().max_height(480.0).min_scrolled_height(480.0).auto_shrink([false, true]).show(ui, |ui| {
             match self.tab {
                 Tab::Chat => chat(ui, store, actions),
                 Tab::Program => program(ui, store, actions),
