@@ -21,7 +21,7 @@ fn pictures() {
     let Some(folder) = std::env::var_os("FOVEAL_SHOTS").map(PathBuf::from) else { return };
     std::fs::create_dir_all(&folder).unwrap();
     let script = Script { token: Duration::from_millis(8), layers: 16, ..Script::instant() };
-    let mut window = Window::ready(script);
+    let mut window = Window::with_pictures(script);
     themed(&mut window, ThemeChoice::Light);
     window.shot(&folder.join("01-first-start.png"));
     window.click("Try the sample");
@@ -31,7 +31,7 @@ fn pictures() {
     window.shot(&folder.join("03-streaming.png"));
     window.until(|store| store.work.is_none());
     window.shot(&folder.join("04-answered.png"));
-    window.click("1 line 75");
+    window.click("1 · line 75");
     window.shot(&folder.join("05-block-card.png"));
     window.click_first("Show or hide reading details");
     window.shot(&folder.join("06-readers.png"));
@@ -66,7 +66,7 @@ fn pictures() {
     window.until(|store| store.work.is_none());
     window.shot(&folder.join("14-dense-markdown.png"));
 
-    let mut window = Window::ready(Script { trouble: Some(Trouble::LostAfter(20)), ..Script::instant() });
+    let mut window = Window::with_pictures(Script { trouble: Some(Trouble::LostAfter(20)), ..Script::instant() });
     themed(&mut window, ThemeChoice::Light);
     window.type_into("Message", QUESTION);
     window.click("Send");

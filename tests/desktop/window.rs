@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use egui_kittest::Harness;
+use egui::accesskit::Role;
 use egui_kittest::kittest::{NodeT, Queryable};
 use foveal::desktop::fake::Script;
 use foveal::desktop::messages::ModelChoice;
@@ -19,7 +20,6 @@ pub(crate) const FACT: &str = "The access code of the amber lighthouse is 4821."
 /// The app in its harness; the app is made in the first frame, when there is a context.
 pub(crate) struct Window {
     pub(crate) harness: Harness<'static, Option<App>>,
-    pub(crate) folder: PathBuf,
     _kept: Option<tempfile::TempDir>,
 }
 
@@ -62,14 +62,22 @@ impl Window {
 
     /// Opens the window on an existing folder.
     pub(crate) fn open_in(script: Script, folder: PathBuf, size: [f32; 2]) -> Self {
-        let options = DesktopOptions {
-            engine: script.engine(),
-            data_folder: folder.clone(),
-            model: Some(ModelChoice::BuiltIn),
-            sample: Some(("Logbook.txt".into(), logbook(110), QUESTION.into())),
-            documents: Vec::new(),
-        };
-        let harness = Harness::builder().with_size(size).with_max_steps(16).wgpu().build_ui_state(
+        let options = Self::options(script, folder);
+        Self::build(Harness::builder(), options, size)
+    }
+
+    /// The same with a renderer, for pictures.
+    pub(crate) fn with_pictures(script: Script) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Self::options(script, folder.path().to_owned());
+        let mut window = Self::build(Harness::builder().wgpu(), options, [1280.0, 800.0]);
+        window._kept = Some(folder);
+        window.until(|store| matches!(store.model, ModelState::Ready(..)));
+        window
+    }
+
+    fn build(builder: egui_kittest::HarnessBuilder<Option<App>>, options: DesktopOptions, size: [f32; 2]) -> Self {
+        let harness = builder.with_size(size).with_max_steps(16).allow_missing_glyphs().build_ui_state(
             move |ui, app: &mut Option<App>| {
                 let context = ui.ctx().clone();
                 let app = app.get_or_insert_with(|| App::new(&context, options.clone()).unwrap());
@@ -78,7 +86,17 @@ impl Window {
             },
             None,
         );
-        Self { harness, folder, _kept: None }
+        Self { harness, _kept: None }
+    }
+
+    fn options(script: Script, data_folder: PathBuf) -> DesktopOptions {
+        DesktopOptions {
+            engine: script.engine(),
+            data_folder,
+            model: Some(ModelChoice::BuiltIn),
+            sample: Some(("Logbook.txt".into(), logbook(110), QUESTION.into())),
+            documents: Vec::new(),
+        }
     }
 
     /// Opens it and waits for the model.
@@ -140,10 +158,14 @@ impl Window {
 
     /// Types into the field of this name.
     pub(crate) fn type_into(&mut self, name: &str, text: &str) {
-        self.harness.get_by_label(name).focus();
-        self.settle();
-        self.harness.get_by_label(name).type_text(text);
-        self.settle();
+        for step in 0..2 {
+            let is_field = |node: &egui_kittest::Node<'_>| {
+                matches!(node.accesskit_node().role(), Role::TextInput | Role::MultilineTextInput | Role::SearchInput)
+            };
+            let field = self.harness.get_all_by_label(name).find(is_field).expect("a field of this name");
+            if step == 0 { field.focus() } else { field.type_text(text) }
+            self.settle();
+        }
     }
 
     pub(crate) fn key(&mut self, modifiers: egui::Modifiers, key: egui::Key) {
@@ -158,10 +180,38 @@ impl Window {
         self.until(|store| store.work.is_none() && last_text(store).len() > 3);
     }
 
-    /// Values of the accessible tree, for failures.
-    #[allow(dead_code, reason = "used while writing tests")]
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.harness.root().children_recursive().filter_map(|node| node.accesskit_node().label()).collect()
+    /// Clicks, and returns what was put on the clipboard.
+    #[track_caller]
+    pub(crate) fn copied_by(&mut self, name: &str) -> Option<String> {
+        self.harness.get_by_label(name).click();
+        let mut copied = None;
+        for _ in 0..4 {
+            self.harness.step();
+            for command in &self.harness.output().platform_output.commands {
+                if let egui::OutputCommand::CopyText(text) = command {
+                    copied = Some(text.clone());
+                }
+            }
+        }
+        copied
+    }
+
+    /// Clicks a place inside what has this name: parts of its width and height.
+    #[track_caller]
+    pub(crate) fn click_in(&mut self, name: &str, x: f32, y: f32) {
+        let rect = self.harness.query_all_by_label_contains(name).next().unwrap().rect();
+        let position = rect.min + egui::vec2(rect.width() * x, rect.height() * y);
+        self.harness.hover_at(position);
+        self.settle();
+        for pressed in [true, false] {
+            self.harness.event(egui::Event::PointerButton {
+                pos: position,
+                button: egui::PointerButton::Primary,
+                pressed,
+                modifiers: egui::Modifiers::NONE,
+            });
+        }
+        self.settle();
     }
 
     /// Writes a picture of the window.

@@ -31,7 +31,7 @@ pub(crate) struct DocumentView {
     galleys: HashMap<usize, Arc<Galley>>,
     look: (f32, bool, f32),
     done_scroll: u64,
-    /// Two passes: the first lays out what the second can then place exactly.
+    /// Passes left: the first lays out what the next can then place exactly.
     settle: u8,
 }
 
@@ -69,12 +69,16 @@ impl DocumentView {
         if let Some((wish, _, bytes)) = store.focus.scroll.as_ref().filter(|(_, id, _)| *id == document.id) {
             if self.done_scroll != *wish {
                 self.done_scroll = *wish;
-                self.settle = 2;
+                self.settle = 3;
             }
             if self.settle > 0 {
                 self.settle -= 1;
                 let at = self.paragraphs.partition_point(|paragraph| paragraph.end <= bytes.start as usize);
-                let top: f32 = self.heights.iter().take(at).sum();
+                let inside = self.galleys.get(&at).zip(self.paragraphs.get(at)).map_or(0.0, |(galley, paragraph)| {
+                    let first = characters(document, paragraph, bytes).start;
+                    galley.pos_from_cursor(egui::text::CCursor::new(first)).top()
+                });
+                let top = self.heights.iter().take(at).sum::<f32>() + inside;
                 area = area.vertical_scroll_offset((top - ui.available_height() * 0.3).max(0.0));
                 if self.settle > 0 {
                     ui.ctx().request_repaint();

@@ -7,6 +7,7 @@ pub(crate) const COPY: &str = "\u{E1CA}";
 pub(crate) const TRASH: &str = "\u{E4A6}";
 pub(crate) const ARROW_CLOCKWISE: &str = "\u{E036}";
 pub(crate) const PENCIL_SIMPLE: &str = "\u{E3B4}";
+pub(crate) const CARET_DOWN: &str = "\u{E136}";
 pub(crate) const CARET_LEFT: &str = "\u{E138}";
 pub(crate) const CARET_RIGHT: &str = "\u{E13A}";
 pub(crate) const GEAR_SIX: &str = "\u{E272}";

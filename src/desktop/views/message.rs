@@ -77,8 +77,8 @@ fn thinking(
         reading.written.iter().filter(|written| written.part == Part::Thinking).count()
     });
     let count = if tokens > 0 { format!(" ({tokens} tokens)") } else { String::new() };
-    let caret = if open { "▾" } else { "▸" };
-    if widgets::quiet_button(ui, &format!("{caret} Thinking{count}")).clicked() {
+    let caret = if open { icons::CARET_DOWN } else { icons::CARET_RIGHT };
+    if widgets::icon_text_button(ui, caret, &format!("Thinking{count}")).clicked() {
         if open {
             views.open_thinking.retain(|other| *other != key);
         } else {
@@ -275,7 +275,7 @@ fn coverage(ui: &mut Ui, store: &Store, message: &Message, actions: &mut Vec<Act
             widgets::note(ui, format!("Read closely: {share:.0} % of {}", document.name));
             for (index, hot) in coverage.hottest.iter().enumerate() {
                 let line = document.line_of(hot.passage.bytes.start as usize);
-                let name = format!("{} line {line}", index + 1);
+                let name = format!("{} · line {line}", index + 1);
                 let words = store.passage_text(&hot.passage).unwrap_or("").to_owned();
                 if widgets::chip(ui, &name, store.focus.block == Some(hot.block)).on_hover_text(words).clicked() {
                     actions.push(Action::FocusAnswer(message.id));

@@ -72,18 +72,19 @@ impl Views {
         let page = Frame::new().fill(palette.page).stroke(Stroke::new(1.0, palette.line));
         CentralPanel::no_frame().frame(page).show(ui, |ui| {
             if let Some(compare) = &store.compare {
+                notices::show(ui, store, actions);
                 return self.compare.show(ui, store, compare, actions);
             }
             let width = (ui.available_width() - 2.0 * theme::SPACE).min(theme::COLUMN + 28.0);
             let side = ((ui.available_width() - width) / 2.0).max(theme::GAP) as i8;
             let frame = Frame::new().inner_margin(Margin { left: side, right: side, top: 6, bottom: 14 });
             Panel::bottom("composer").frame(frame).show_separator_line(false).show(ui, |ui| {
+                notices::show(ui, store, actions);
                 block_card::pin_line(ui, store, actions);
                 composer::show(ui, store, actions);
             });
             CentralPanel::no_frame().show(ui, |ui| self.transcript.show(ui, store, &self.picture, actions));
         });
-        notices::show(ui, store, actions);
         self.dialogs.show(ui, store, actions);
         drop_hint(ui);
     }

@@ -1,6 +1,6 @@
 //! Cards for what went wrong, in plain words with numbers and two buttons, and short notes that can be taken back.
 
-use egui::{Align2, Area, Color32, Frame, Id, Margin, RichText, Stroke, Ui, vec2};
+use egui::{Color32, Frame, Margin, RichText, Stroke, Ui};
 
 use super::widgets::{self, megabytes, number};
 use super::icons;
@@ -17,27 +17,19 @@ struct Card {
 }
 
 pub(crate) fn show(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
-    if store.notices.is_empty() {
-        return;
-    }
-    let area = Area::new(Id::unique("notices")).anchor(Align2::CENTER_TOP, vec2(0.0, 62.0)).order(egui::Order::Middle);
-    area.show(ui.ctx(), |ui| {
-        ui.set_max_width(500.0);
-        for (index, notice) in store.notices.iter().enumerate() {
-            match notice {
-                Notice::Failure(error) => card(ui, index, failure(error), actions),
-                Notice::Problem(title, text) => card(
-                    ui,
-                    index,
-                    Card { title: title.clone(), text: text.clone(), detail: String::new(), buttons: [("Close", None), ("", None)] },
-                    actions,
-                ),
-                Notice::Undo(words) => note(ui, index, words, true, actions),
-                Notice::Done(words) => note(ui, index, words, false, actions),
+    for (index, notice) in store.notices.iter().enumerate() {
+        match notice {
+            Notice::Failure(error) => card(ui, index, failure(error), actions),
+            Notice::Problem(title, text) => {
+                let (title, text) = (title.clone(), text.clone());
+                let card_of = Card { title, text, detail: String::new(), buttons: [("Close", None), ("", None)] };
+                card(ui, index, card_of, actions);
             }
-            ui.add_space(theme::GAP);
+            Notice::Undo(words) => note(ui, index, words, true, actions),
+            Notice::Done(words) => note(ui, index, words, false, actions),
         }
-    });
+        ui.add_space(theme::GAP);
+    }
 }
 
 fn failure(error: &EngineError) -> Card {
@@ -90,10 +82,9 @@ fn card(ui: &mut Ui, index: usize, card: Card, actions: &mut Vec<Action>) {
         .fill(palette.card)
         .stroke(Stroke::new(1.0, palette.line))
         .corner_radius(12)
-        .inner_margin(Margin::symmetric(18, 16))
-        .shadow(ui.visuals().popup_shadow);
+        .inner_margin(Margin::symmetric(18, 14));
     frame.show(ui, |ui| {
-        ui.set_width(460.0);
+        ui.set_width(ui.available_width());
         ui.horizontal(|ui| {
             let icon = RichText::new(icons::WARNING_CIRCLE).font(egui::FontId::new(20.0, theme::icon_family()));
             ui.add(egui::Label::new(icon.color(palette.danger)).selectable(false));

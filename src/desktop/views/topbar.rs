@@ -141,7 +141,8 @@ fn menu(response: &Response, store: &Store, actions: &mut Vec<Action>) {
             (AttentionChoice::Sparse, sparse, "Reads the passages that it selects"),
         ] {
             let on = chat.settings.attention == choice;
-            if ui.add(Button::selectable(on, name).right_text(RichText::new(words).small().weak())).clicked() {
+            let button = Button::selectable(on, name).right_text(RichText::new(words).small().weak());
+            if ui.add(button).accessible_name(name).clicked() {
                 let mut settings = chat.settings.clone();
                 settings.attention = choice;
                 actions.push(Action::ChatSettings(Box::new(settings)));

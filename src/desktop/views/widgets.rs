@@ -60,6 +60,16 @@ pub(crate) fn quiet_button(ui: &mut Ui, text: &str) -> Response {
     ui.add(Button::new(RichText::new(text).color(palette.weak)).frame_when_inactive(false))
 }
 
+/// A quiet button with an icon before its words.
+pub(crate) fn icon_text_button(ui: &mut Ui, icon: &str, text: &str) -> Response {
+    let color = Palette::of(ui).weak;
+    let mut job = egui::text::LayoutJob::default();
+    let format = |font_id| egui::TextFormat { font_id, color, valign: egui::Align::Center, ..Default::default() };
+    job.append(icon, 0.0, format(egui::FontId::new(13.0, theme::icon_family())));
+    job.append(text, 6.0, format(theme::font(13.0)));
+    ui.add(Button::new(job).frame_when_inactive(false)).accessible_name(text)
+}
+
 /// A rounded chip that can be pressed.
 pub(crate) fn chip(ui: &mut Ui, text: &str, on: bool) -> Response {
     let palette = Palette::of(ui);
@@ -67,12 +77,12 @@ pub(crate) fn chip(ui: &mut Ui, text: &str, on: bool) -> Response {
     let fill = if on { palette.accent_soft } else { palette.card };
     let text = RichText::new(text).font(theme::font(13.0)).color(color);
     let button = Button::new(text).fill(fill).corner_radius(14).wrap_mode(egui::TextWrapMode::Extend);
-    ui.scope(|ui| {
-        ui.spacing_mut().button_padding = vec2(10.0, 3.0);
-        ui.spacing_mut().interact_size.y = 26.0;
-        ui.add(button)
-    })
-    .inner
+    // Not in a scope of its own: a row that wraps must see the chip itself.
+    let usual = (ui.spacing().button_padding, ui.spacing().interact_size.y);
+    (ui.spacing_mut().button_padding, ui.spacing_mut().interact_size.y) = (vec2(10.0, 3.0), 26.0);
+    let response = ui.add(button);
+    (ui.spacing_mut().button_padding, ui.spacing_mut().interact_size.y) = usual;
+    response
 }
 
 /// A card.
