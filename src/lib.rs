@@ -3,19 +3,19 @@
 //! Read in this order: [`gpu`] (the machine), [`ops`] (what it can compute), [`model`] (how ops make a model),
 //! [`session`] (one conversation), [`generate`] (the loop). Each module imports only from those before it.
 
-pub mod error;
-pub mod gpu;
-pub mod reference;
-pub mod weights;
-pub mod ops;
-pub mod kv_cache;
-pub mod model;
-pub mod tokenizer;
 pub mod chat_template;
-pub mod sampler;
-pub mod trace;
-pub mod session;
-pub mod generate;
 pub mod cli;
 #[cfg(feature = "desktop")]
 pub mod desktop;
+pub mod error;
+pub mod generate;
+pub mod gpu;
+pub mod kv_cache;
+pub mod model;
+pub mod ops;
+pub mod reference;
+pub mod sampler;
+pub mod session;
+pub mod tokenizer;
+pub mod trace;
+pub mod weights;

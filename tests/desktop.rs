@@ -2,6 +2,7 @@
 
 mod actions; // every action by its accessible name
 mod attention; // votes, chance, heat, blocks and text
-mod store; // reducer, branches, history files
+mod frames; // cost of a frame
 mod shots; // pictures to look at, when asked for
+mod store; // reducer, branches, history files
 mod window; // the app in a harness

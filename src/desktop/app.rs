@@ -137,8 +137,8 @@ impl App {
     /// Files that were dropped and long texts that were pasted.
     fn input(&mut self, context: &Context) -> Vec<Action> {
         let mut actions = Vec::new();
-        let dropped: Vec<PathBuf> = context
-            .input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect());
+        let dropped: Vec<PathBuf> =
+            context.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect());
         let is_model = |path: &PathBuf| path.is_dir() || path.extension().is_some_and(|extension| extension == "gguf");
         let (models, documents): (Vec<_>, Vec<_>) = dropped.into_iter().partition(is_model);
         if let Some(path) = models.into_iter().next() {
@@ -152,7 +152,8 @@ impl App {
         context.input_mut(|input| {
             input.events.retain(|event| match event {
                 InputEvent::Paste(text) if composing && text.len() > LONG_PASTE => {
-                    actions.push(Action::DocumentRead(Document::new("Pasted text".into(), &text.replace("\r\n", "\n"))));
+                    actions
+                        .push(Action::DocumentRead(Document::new("Pasted text".into(), &text.replace("\r\n", "\n"))));
                     false
                 }
                 _ => true,
@@ -247,7 +248,8 @@ impl App {
             Effect::ExportPicture => {
                 if let Some(context) = context {
                     let reply = self.reply.clone();
-                    context.request_screenshot(move |picture| workers::save(&reply, "foveal.png", move || png(&picture)));
+                    context
+                        .request_screenshot(move |picture| workers::save(&reply, "foveal.png", move || png(&picture)));
                 }
             }
             Effect::Quit => {

@@ -42,7 +42,11 @@ pub const COMMANDS: &[CommandEntry] = &[
     CommandEntry { name: "Delete the last message", keys: keys(CTRL_SHIFT, Key::D), action: last(Which::Delete) },
     CommandEntry { name: "Undo delete", keys: None, action: |_| Some(Action::Undo) },
     CommandEntry { name: "Compare dense and sparse", keys: keys(CTRL_SHIFT, Key::M), action: last(Which::Compare) },
-    CommandEntry { name: "Show or hide chats", keys: keys(CTRL, Key::B), action: |_| Some(Action::Toggle(Pane::Sidebar)) },
+    CommandEntry {
+        name: "Show or hide chats",
+        keys: keys(CTRL, Key::B),
+        action: |_| Some(Action::Toggle(Pane::Sidebar)),
+    },
     CommandEntry {
         name: "Show or hide documents",
         keys: keys(CTRL, Key::D),
@@ -60,15 +64,27 @@ pub const COMMANDS: &[CommandEntry] = &[
     CommandEntry { name: "Reload the model", keys: None, action: |_| Some(Action::Reload) },
     CommandEntry { name: "Settings", keys: keys(CTRL, Key::Comma), action: |_| Some(Action::Open(Dialog::Settings)) },
     CommandEntry { name: "Trash", keys: None, action: |_| Some(Action::Open(Dialog::Trash)) },
-    CommandEntry { name: "Keyboard shortcuts", keys: keys(NONE, Key::F1), action: |_| Some(Action::Open(Dialog::Shortcuts)) },
+    CommandEntry {
+        name: "Keyboard shortcuts",
+        keys: keys(NONE, Key::F1),
+        action: |_| Some(Action::Open(Dialog::Shortcuts)),
+    },
     CommandEntry { name: "Light theme", keys: None, action: |store| theme(store, ThemeChoice::Light) },
     CommandEntry { name: "Dark theme", keys: None, action: |store| theme(store, ThemeChoice::Dark) },
     CommandEntry { name: "System theme", keys: None, action: |store| theme(store, ThemeChoice::System) },
     CommandEntry { name: "Larger", keys: keys(CTRL, Key::Plus), action: |store| scale(store, 0.1) },
     CommandEntry { name: "Smaller", keys: keys(CTRL, Key::Minus), action: |store| scale(store, -0.1) },
-    CommandEntry { name: "Export the trace as JSON", keys: None, action: |store| store.reading().map(|_| Action::ExportTrace) },
+    CommandEntry {
+        name: "Export the trace as JSON",
+        keys: None,
+        action: |store| store.reading().map(|_| Action::ExportTrace),
+    },
     CommandEntry { name: "Save a picture of the window", keys: None, action: |_| Some(Action::ExportPicture) },
-    CommandEntry { name: "Export the chat as Markdown", keys: keys(CTRL, Key::S), action: |_| Some(Action::ExportChat) },
+    CommandEntry {
+        name: "Export the chat as Markdown",
+        keys: keys(CTRL, Key::S),
+        action: |_| Some(Action::ExportChat),
+    },
     CommandEntry { name: "Quit", keys: keys(CTRL, Key::Q), action: |_| Some(Action::Quit) },
 ];
 

@@ -73,12 +73,7 @@ impl Default for Script {
 impl Script {
     /// No waiting at all.
     pub fn instant() -> Self {
-        Self {
-            load_step: Duration::ZERO,
-            prefill_step: Duration::ZERO,
-            token: Duration::ZERO,
-            ..Self::default()
-        }
+        Self { load_step: Duration::ZERO, prefill_step: Duration::ZERO, token: Duration::ZERO, ..Self::default() }
     }
 
     /// The loop for [`EngineHandle::spawn`](super::engine::EngineHandle::spawn).
@@ -138,7 +133,10 @@ impl Fake {
         if let ModelChoice::Path(path) = &choice
             && !path.exists()
         {
-            let message = format!("cannot read {}: no such file or folder. Choose a model folder or a .gguf file", path.display());
+            let message = format!(
+                "cannot read {}: no such file or folder. Choose a model folder or a .gguf file",
+                path.display()
+            );
             return self.say(Event::Failed(None, EngineError { kind: FailureKind::File, message }));
         }
         let name = model_name(&choice);
@@ -230,7 +228,9 @@ impl Fake {
         let answer = self.script.answer.clone().unwrap_or_else(|| answer_text(request, quote.as_ref()));
         let mut parts: Vec<(Part, &str)> = Vec::new();
         if request.thinking {
-            parts.extend(pieces("The question names a thing. I look for it in the text.").map(|piece| (Part::Thinking, piece)));
+            parts.extend(
+                pieces("The question names a thing. I look for it in the text.").map(|piece| (Part::Thinking, piece)),
+            );
         }
         parts.extend(pieces(&answer).map(|piece| (Part::Answer, piece)));
         let mut mode = None;

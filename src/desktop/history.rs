@@ -114,12 +114,7 @@ impl History {
         self.folder.join(part).join(format!("{id}.json"))
     }
 
-    fn read_folder<T: DeserializeOwned>(
-        &self,
-        part: &str,
-        kind: &str,
-        damaged: &mut Vec<(PathBuf, String)>,
-    ) -> Vec<T> {
+    fn read_folder<T: DeserializeOwned>(&self, part: &str, kind: &str, damaged: &mut Vec<(PathBuf, String)>) -> Vec<T> {
         let Ok(entries) = fs::read_dir(self.folder.join(part)) else { return Vec::new() };
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         paths.sort();

@@ -74,15 +74,7 @@ pub struct Sampling {
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self {
-            temperature: 0.0,
-            top_p: 0.95,
-            top_k: 0,
-            min_p: 0.0,
-            repeat_penalty: 1.0,
-            max_tokens: 2048,
-            seed: None,
-        }
+        Self { temperature: 0.0, top_p: 0.95, top_k: 0, min_p: 0.0, repeat_penalty: 1.0, max_tokens: 2048, seed: None }
     }
 }
 

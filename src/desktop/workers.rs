@@ -71,7 +71,8 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn spawn(history: History, reply: Reply) -> std::io::Result<Self> {
         let (jobs, receiver) = channel();
-        let thread = std::thread::Builder::new().name("history".into()).spawn(move || write_all(&history, &receiver, &reply))?;
+        let thread =
+            std::thread::Builder::new().name("history".into()).spawn(move || write_all(&history, &receiver, &reply))?;
         Ok(Self { jobs, thread: Some(thread) })
     }
 
@@ -157,8 +158,9 @@ pub fn read_document(path: &Path) -> Result<Document> {
     }
     let bytes = std::fs::read(path).map_err(|error| Error::io(path, &error, "Check the rights of the file"))?;
     let text = if bytes.starts_with(b"%PDF") {
-        pdf_extract::extract_text_from_mem(&bytes)
-            .map_err(|error| refused(format!("the PDF has no text that can be read ({error})"), "Save it as text first"))?
+        pdf_extract::extract_text_from_mem(&bytes).map_err(|error| {
+            refused(format!("the PDF has no text that can be read ({error})"), "Save it as text first")
+        })?
     } else {
         decode(&bytes).ok_or_else(|| {
             refused("it is not text".into(), "Attach text, Markdown, source code, or a PDF that holds text")

@@ -18,7 +18,8 @@ const BLOCK: u32 = 64;
 fn picks() -> impl Strategy<Value = (u32, u32, u32, Vec<Vec<u32>>)> {
     (1u32..4, 1u32..3, 70u32..4000).prop_flat_map(|(layers, heads, length)| {
         let blocks = length.div_ceil(BLOCK);
-        let reader = prop::collection::btree_set(0..blocks + 3, 0..12).prop_map(|set| set.into_iter().collect::<Vec<u32>>());
+        let reader =
+            prop::collection::btree_set(0..blocks + 3, 0..12).prop_map(|set| set.into_iter().collect::<Vec<u32>>());
         (Just(layers), Just(heads), Just(length), prop::collection::vec(reader, (layers * heads) as usize))
     })
 }
@@ -205,6 +206,9 @@ fn colours_can_be_read() {
         assert!(contrast(palette.accent, palette.accent_soft) >= 4.5, "dark {dark}");
         assert!(contrast(palette.on_accent, palette.accent) >= 4.5, "dark {dark}");
         let steps: Vec<f32> = (0..=20).map(|step| contrast(palette.heat(step as f32 / 20.0), palette.page)).collect();
-        assert!(steps.windows(2).all(|pair| pair[1] >= pair[0]), "dark {dark}: more heat must stand out more: {steps:?}");
+        assert!(
+            steps.windows(2).all(|pair| pair[1] >= pair[0]),
+            "dark {dark}: more heat must stand out more: {steps:?}"
+        );
     }
 }

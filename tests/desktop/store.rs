@@ -225,8 +225,16 @@ fn chats_go_to_the_trash_and_come_back() {
 #[test]
 fn messages_can_travel_as_json() {
     let step = StepTrace::sparse(200, 64, 1, 2, [&[0u32, 2][..], &[1, 2, 9]], |block| block == 0);
-    let token = Token { generation: 3, id: 7, text: "é".into(), part: Part::Answer, seconds: 1.5, step: Some(Arc::new(step)) };
-    for event in [Event::Token(token), Event::ModeChanged(1, Mode::Sparse, 9), Event::Failed(None, EngineError { kind: FailureKind::ContextFull { needed: 9, capacity: 8 }, message: "x".into() })] {
+    let token =
+        Token { generation: 3, id: 7, text: "é".into(), part: Part::Answer, seconds: 1.5, step: Some(Arc::new(step)) };
+    for event in [
+        Event::Token(token),
+        Event::ModeChanged(1, Mode::Sparse, 9),
+        Event::Failed(
+            None,
+            EngineError { kind: FailureKind::ContextFull { needed: 9, capacity: 8 }, message: "x".into() },
+        ),
+    ] {
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
     }
@@ -260,7 +268,8 @@ fn history_survives_and_keeps_damage_aside() {
     history.restore_chat(&chat).unwrap();
     let read = history.read_all();
     assert_eq!((read.chats.len(), read.trash.len()), (1, 0));
-    let names: Vec<_> = std::fs::read_dir(folder.path().join("chats")).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path().join("chats")).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert!(names.iter().all(|name| !name.to_string_lossy().contains("new")), "nothing half-written stays: {names:?}");
 }
 

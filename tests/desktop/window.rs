@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use egui_kittest::Harness;
 use egui::accesskit::Role;
+use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use foveal::desktop::fake::Script;
 use foveal::desktop::messages::ModelChoice;
@@ -25,7 +25,12 @@ pub(crate) struct Window {
 
 /// A logbook of so many days with one fact in its first third.
 pub(crate) fn logbook(days: usize) -> String {
-    let openers = ["Clear skies and a hard frost.", "Fog until noon.", "Rain, then a rainbow over the bay.", "Strong wind from the west."];
+    let openers = [
+        "Clear skies and a hard frost.",
+        "Fog until noon.",
+        "Rain, then a rainbow over the bay.",
+        "Strong wind from the west.",
+    ];
     let clauses = [
         "The supply boat arrived two hours late and the crew looked tired.",
         "We unloaded flour, lamp oil and four crates of books.",
@@ -163,7 +168,11 @@ impl Window {
                 matches!(node.accesskit_node().role(), Role::TextInput | Role::MultilineTextInput | Role::SearchInput)
             };
             let field = self.harness.get_all_by_label(name).find(is_field).expect("a field of this name");
-            if step == 0 { field.focus() } else { field.type_text(text) }
+            if step == 0 {
+                field.focus()
+            } else {
+                field.type_text(text)
+            }
             self.settle();
         }
     }

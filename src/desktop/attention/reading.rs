@@ -264,7 +264,8 @@ impl Reading {
         };
         let mut hottest: Vec<Hot> = Vec::new();
         for block in self.ranking().into_iter().filter(|block| (first..=last).contains(block)) {
-            if let Some(near) = hottest.iter_mut().find(|hot| hot.blocks.end == block || block + 1 == hot.blocks.start) {
+            if let Some(near) = hottest.iter_mut().find(|hot| hot.blocks.end == block || block + 1 == hot.blocks.start)
+            {
                 near.blocks = near.blocks.start.min(block)..near.blocks.end.max(block + 1);
             } else if hottest.len() < HOTTEST {
                 let Some(passage) = passage(block..block + 1) else { continue };

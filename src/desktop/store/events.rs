@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use super::{Counting, Effect, ModelState, Notice, Phase, PlanState, Store};
 use crate::desktop::attention::Reading;
-use crate::desktop::messages::{
-    Command, EngineError, Event, FailureKind, Mode, ModelInfo, Part, Token, WorkId,
-};
+use crate::desktop::messages::{Command, EngineError, Event, FailureKind, Mode, ModelInfo, Part, Token, WorkId};
 use crate::desktop::trace_data::ContextMap;
 
 /// Bytes of steps kept in memory; older answers keep only their sums.

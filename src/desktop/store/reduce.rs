@@ -238,7 +238,8 @@ impl Store {
             self.documents.entry(document.id).or_insert(document);
         }
         for (path, reason) in read.damaged {
-            self.notices.push(Notice::Problem("A file could not be read".into(), format!("{}: {reason}", path.display())));
+            self.notices
+                .push(Notice::Problem("A file could not be read".into(), format!("{}: {reason}", path.display())));
         }
     }
 
@@ -259,13 +260,14 @@ impl Store {
         }
         vec![Effect::ExportText { name: format!("{}.md", file_stem(&chat.title)), text }]
     }
-
 }
 
 /// A title as a file name.
 pub(crate) fn file_stem(title: &str) -> String {
-    let kept: String =
-        title.chars().map(|letter| if letter.is_alphanumeric() || " -_".contains(letter) { letter } else { '_' }).collect();
+    let kept: String = title
+        .chars()
+        .map(|letter| if letter.is_alphanumeric() || " -_".contains(letter) { letter } else { '_' })
+        .collect();
     let kept = kept.trim().chars().take(50).collect::<String>();
     if kept.is_empty() { "chat".into() } else { kept }
 }

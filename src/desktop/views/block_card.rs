@@ -4,8 +4,8 @@ use egui::{Align, Layout, Rect, RichText, ScrollArea, Sense, Ui, pos2, vec2};
 
 use super::picture::Picture;
 use super::ribbon::votes_in_words;
-use super::{icons, widgets};
 use super::widgets::number;
+use super::{icons, widgets};
 use crate::desktop::attention::{Passage, ReaderFilter, Reading, block_passages};
 use crate::desktop::messages::{Pin, PinRule};
 use crate::desktop::store::{Action, Store};
@@ -152,7 +152,8 @@ pub(crate) fn pin_line(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     ui.horizontal_wrapped(|ui| {
         widgets::note(ui, "What if:");
         for pin in &chat.pins {
-            let line = store.documents.get(&pin.document).map_or(0, |document| document.line_of(pin.bytes.start as usize));
+            let line =
+                store.documents.get(&pin.document).map_or(0, |document| document.line_of(pin.bytes.start as usize));
             let words = match pin.rule {
                 PinRule::Exclude => format!("line {line} hidden ×"),
                 PinRule::Require => format!("line {line} always read ×"),

@@ -2,8 +2,8 @@
 
 use egui::{Align, Frame, Key, Layout, Margin, Modifiers, RichText, Stroke, TextEdit, Ui, vec2};
 
-use super::widgets::{self, duration, number};
 use super::icons;
+use super::widgets::{self, duration, number};
 use crate::desktop::messages::DocumentId;
 use crate::desktop::store::{Action, ModelState, Phase, Store};
 use crate::desktop::theme::{self, Palette};
@@ -20,42 +20,45 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     let id = id();
     let focused = ui.memory(|memory| memory.has_focus(id));
     let stroke = Stroke::new(if focused { 1.5 } else { 1.0 }, if focused { palette.accent } else { palette.line });
-    Frame::new().fill(palette.card).stroke(stroke).corner_radius(14).inner_margin(Margin::symmetric(14, 10)).show(ui, |ui| {
-        ui.set_width(ui.available_width());
-        chips(ui, store, actions);
-        let mut text = store.draft.text.clone();
-        // Enter sends; the field must not see it.
-        let enter = focused
-            && ui.input_mut(|input| !input.modifiers.shift && input.consume_key(Modifiers::NONE, Key::Enter));
-        let hint = match (&store.model, store.draft.documents.is_empty()) {
-            (ModelState::Loading(..), _) => "The model is being opened; you can already type",
-            (ModelState::None | ModelState::Failed(..), _) => "Choose a model first",
-            (_, false) => "Ask about the document",
-            _ => "Ask something, or drop a document here",
-        };
-        let mut changed = false;
-        let rows = text.lines().count().clamp(1, 8);
-        let field = TextEdit::multiline(&mut text)
-            .id(id)
-            .hint_text(hint)
-            .font(theme::font(theme::BODY))
-            .frame(Frame::NONE)
-            .desired_rows(rows)
-            .desired_width(f32::INFINITY);
-        egui::ScrollArea::vertical().max_height(180.0).show(ui, |ui| {
-            if ui.add(field).accessible_name("Message").changed() {
-                changed = true;
+    Frame::new().fill(palette.card).stroke(stroke).corner_radius(14).inner_margin(Margin::symmetric(14, 10)).show(
+        ui,
+        |ui| {
+            ui.set_width(ui.available_width());
+            chips(ui, store, actions);
+            let mut text = store.draft.text.clone();
+            // Enter sends; the field must not see it.
+            let enter = focused
+                && ui.input_mut(|input| !input.modifiers.shift && input.consume_key(Modifiers::NONE, Key::Enter));
+            let hint = match (&store.model, store.draft.documents.is_empty()) {
+                (ModelState::Loading(..), _) => "The model is being opened; you can already type",
+                (ModelState::None | ModelState::Failed(..), _) => "Choose a model first",
+                (_, false) => "Ask about the document",
+                _ => "Ask something, or drop a document here",
+            };
+            let mut changed = false;
+            let rows = text.lines().count().clamp(1, 8);
+            let field = TextEdit::multiline(&mut text)
+                .id(id)
+                .hint_text(hint)
+                .font(theme::font(theme::BODY))
+                .frame(Frame::NONE)
+                .desired_rows(rows)
+                .desired_width(f32::INFINITY);
+            egui::ScrollArea::vertical().max_height(180.0).show(ui, |ui| {
+                if ui.add(field).accessible_name("Message").changed() {
+                    changed = true;
+                }
+            });
+            if changed {
+                actions.push(Action::Draft(text));
             }
-        });
-        if changed {
-            actions.push(Action::Draft(text));
-        }
-        if enter && store.can_send() {
-            actions.push(Action::Send);
-        }
-        ui.add_space(4.0);
-        foot(ui, store, actions);
-    });
+            if enter && store.can_send() {
+                actions.push(Action::Send);
+            }
+            ui.add_space(4.0);
+            foot(ui, store, actions);
+        },
+    );
 }
 
 fn foot(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {

@@ -74,14 +74,7 @@ impl Details {
         }
     }
 
-    fn readers(
-        &mut self,
-        ui: &mut Ui,
-        store: &Store,
-        reading: &Reading,
-        picture: &Picture,
-        actions: &mut Vec<Action>,
-    ) {
+    fn readers(&mut self, ui: &mut Ui, store: &Store, reading: &Reading, picture: &Picture, actions: &mut Vec<Action>) {
         let palette = Palette::of(ui);
         let axis = Axis::new(ui, store, Some(reading));
         let stamp = (picture.version, axis.view.clone(), axis.columns(), ui.visuals().dark_mode);
@@ -129,18 +122,18 @@ impl Details {
             let part = agreement.get(reader).copied().unwrap_or(0.0);
             response.show_tooltip_ui(|ui| {
                 ui.label(format!("Layer {}, KV head {}", reader / heads, reader % heads));
-                widgets::note(ui, format!("{:.0} % of its choices are shared by others. Click to see only its choices.", 100.0 * part));
+                widgets::note(
+                    ui,
+                    format!(
+                        "{:.0} % of its choices are shared by others. Click to see only its choices.",
+                        100.0 * part
+                    ),
+                );
             });
         }
     }
 
-    fn waterfall(
-        &mut self,
-        ui: &mut Ui,
-        store: &Store,
-        reading: &Reading,
-        actions: &mut Vec<Action>,
-    ) {
+    fn waterfall(&mut self, ui: &mut Ui, store: &Store, reading: &Reading, actions: &mut Vec<Action>) {
         let palette = Palette::of(ui);
         let axis = Axis::new(ui, store, Some(reading));
         let tokens = reading.written.len();
@@ -270,7 +263,8 @@ fn arrows(ui: &Ui, store: &Store, ranking: &[u32], actions: &mut Vec<Action>) {
     if ui.ctx().text_edit_focused() {
         return;
     }
-    let step = ui.input(|input| i32::from(input.key_pressed(Key::ArrowDown)) - i32::from(input.key_pressed(Key::ArrowUp)));
+    let step =
+        ui.input(|input| i32::from(input.key_pressed(Key::ArrowDown)) - i32::from(input.key_pressed(Key::ArrowUp)));
     if step == 0 {
         return;
     }

@@ -148,11 +148,17 @@ impl DocumentView {
         self.tints(ui, &galley, rect, &bytes, document, picture);
         self.focused(ui, &galley, rect, &bytes, store, document);
         let sense = Sense::click_and_drag() - Sense::FOCUSABLE;
-        let response = ui
-            .scope_builder(UiBuilder::new().max_rect(rect).id_salt(index), |ui| ui.allocate_rect(rect, sense))
-            .inner;
+        let response =
+            ui.scope_builder(UiBuilder::new().max_rect(rect).id_salt(index), |ui| ui.allocate_rect(rect, sense)).inner;
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, galley.text()));
-        LabelSelectionState::label_text_selection(ui, &response, place, Arc::clone(&galley), palette.text, Stroke::NONE);
+        LabelSelectionState::label_text_selection(
+            ui,
+            &response,
+            place,
+            Arc::clone(&galley),
+            palette.text,
+            Stroke::NONE,
+        );
         if response.clicked()
             && let Some(position) = response.interact_pointer_pos()
         {
@@ -170,7 +176,15 @@ impl DocumentView {
         galley.size().y + 4.0
     }
 
-    fn tints(&self, ui: &Ui, galley: &Galley, rect: Rect, bytes: &Range<usize>, document: &Document, picture: &Picture) {
+    fn tints(
+        &self,
+        ui: &Ui,
+        galley: &Galley,
+        rect: Rect,
+        bytes: &Range<usize>,
+        document: &Document,
+        picture: &Picture,
+    ) {
         let palette = Palette::of(ui);
         let Some(tints) = picture.tints.get(&Source::Document(document.id)) else { return };
         let first = tints.partition_point(|(tint, _)| (tint.end as usize) <= bytes.start);
@@ -190,7 +204,9 @@ impl DocumentView {
         let (Some(block), Some(reading)) = (store.focus.block, store.reading()) else { return };
         let passages = crate::desktop::attention::block_passages(&reading.map, reading.block_size(), block);
         let own = passages.iter().filter(|passage| passage.source == Source::Document(document.id));
-        for passage in own.filter(|passage| (passage.bytes.start as usize) < bytes.end && passage.bytes.end as usize > bytes.start) {
+        for passage in
+            own.filter(|passage| (passage.bytes.start as usize) < bytes.end && passage.bytes.end as usize > bytes.start)
+        {
             for row in widgets::rows_of(galley, rect.min, &characters(document, bytes, &passage.bytes)) {
                 ui.painter().hline(row.x_range(), row.bottom() - 1.0, Stroke::new(2.0, palette.accent));
             }

@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use egui::{RichText, Stroke, Ui, vec2};
 
+use super::icons;
 use super::picture::Picture;
 use super::prose::{Mark, Prose, ProseOutput};
 use super::transcript::Transcript;
 use super::widgets::{self, number};
-use super::icons;
 use crate::desktop::attention::{ReaderFilter, Reading, heat, heat_step, snap};
 use crate::desktop::messages::{FinishReason, MessageId, Part};
 use crate::desktop::store::{Action, ChatId, Message, Phase, Store};
@@ -73,9 +73,9 @@ fn thinking(
 ) {
     let key = (store.current, message.id);
     let open = views.open_thinking.contains(&key);
-    let tokens = store.reading_of(message.id).map_or(0, |reading| {
-        reading.written.iter().filter(|written| written.part == Part::Thinking).count()
-    });
+    let tokens = store
+        .reading_of(message.id)
+        .map_or(0, |reading| reading.written.iter().filter(|written| written.part == Part::Thinking).count());
     let count = if tokens > 0 { format!(" ({tokens} tokens)") } else { String::new() };
     let caret = if open { icons::CARET_DOWN } else { icons::CARET_RIGHT };
     if widgets::icon_text_button(ui, caret, &format!("Thinking{count}")).clicked() {
@@ -102,7 +102,11 @@ fn thinking(
 fn tint_marks(ui: &Ui, picture: &Picture, source: Source, text: &str) -> Vec<Mark> {
     let palette = Palette::of(ui);
     let tints = picture.tints.get(&source).map(Vec::as_slice).unwrap_or(&[]);
-    let mark = |(bytes, step): &(Range<u32>, u8)| Mark { bytes: snap(text, bytes), fill: palette.tint(*step), underline: None };
+    let mark = |(bytes, step): &(Range<u32>, u8)| Mark {
+        bytes: snap(text, bytes),
+        fill: palette.tint(*step),
+        underline: None,
+    };
     tints.iter().map(mark).collect()
 }
 
@@ -158,9 +162,9 @@ fn react(store: &Store, message: &Message, part: Part, output: ProseOutput, acti
 fn word_at(text: &str, byte: usize) -> Range<u32> {
     let byte = (0..=byte.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
     let (before, after) = text.split_at(byte);
-    let start = before.rfind(char::is_whitespace).map_or(0, |at| {
-        at + before.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
-    });
+    let start = before
+        .rfind(char::is_whitespace)
+        .map_or(0, |at| at + before.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8));
     let end = after.find(char::is_whitespace).map_or(text.len(), |at| byte + at);
     u32::try_from(start).unwrap_or(0)..u32::try_from(end).unwrap_or(u32::MAX)
 }

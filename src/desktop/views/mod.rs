@@ -48,7 +48,11 @@ impl Views {
         self.picture.update(store);
         let palette = Palette::of(ui);
         let bar = Frame::new().fill(palette.side).inner_margin(Margin::symmetric(10, 4));
-        Panel::top("top").exact_size(46.0).frame(bar).show_separator_line(false).show(ui, |ui| topbar::show(ui, store, actions));
+        Panel::top("top")
+            .exact_size(46.0)
+            .frame(bar)
+            .show_separator_line(false)
+            .show(ui, |ui| topbar::show(ui, store, actions));
         let foot = Frame::new().fill(palette.side).inner_margin(Margin { left: 16, right: 16, top: 6, bottom: 4 });
         Panel::bottom("reading").frame(foot).show_separator_line(false).show(ui, |ui| {
             if store.settings.show_details {
@@ -127,10 +131,8 @@ impl Views {
                 Panel::top("document head").frame(frame).show_separator_line(false).show(ui, |ui| {
                     document_head(ui, store, document.id, &self.picture, actions);
                 });
-                let view = self
-                    .documents
-                    .entry(document.id)
-                    .or_insert_with(|| document::DocumentView::new(&document.text));
+                let view =
+                    self.documents.entry(document.id).or_insert_with(|| document::DocumentView::new(&document.text));
                 view.show(ui, store, document, &self.picture, actions);
             });
     }

@@ -2,8 +2,8 @@
 
 use egui::{Color32, Frame, Margin, RichText, Stroke, Ui};
 
-use super::widgets::{self, megabytes, number};
 use super::icons;
+use super::widgets::{self, megabytes, number};
 use crate::desktop::messages::{EngineError, FailureKind};
 use crate::desktop::store::{Action, Dialog, Notice, Store};
 use crate::desktop::theme::{self, Palette};
@@ -63,13 +63,13 @@ fn failure(error: &EngineError) -> Card {
             "Its driver was restarted or it was unplugged. Nothing of the conversation is lost.".to_owned(),
             [reload, settings],
         ),
-        FailureKind::NoDevice => ("No graphics device can be used".to_owned(), error.message.clone(), [settings, close]),
+        FailureKind::NoDevice => {
+            ("No graphics device can be used".to_owned(), error.message.clone(), [settings, close])
+        }
         FailureKind::File => ("The model cannot be opened".to_owned(), error.message.clone(), [models, close]),
-        FailureKind::Crashed => (
-            "The engine stopped".to_owned(),
-            "Nothing of the conversation is lost.".to_owned(),
-            [reload, close],
-        ),
+        FailureKind::Crashed => {
+            ("The engine stopped".to_owned(), "Nothing of the conversation is lost.".to_owned(), [reload, close])
+        }
         FailureKind::Other => ("That did not work".to_owned(), error.message.clone(), [reload, close]),
     };
     let detail = if text == error.message { String::new() } else { error.message.clone() };

@@ -278,7 +278,8 @@ fn show_code(ui: &mut Ui, block: &Block, language: &str, galley: &Arc<Galley>, l
     let palette = Palette::of(ui);
     let width = ui.available_width();
     let head = 30.0;
-    let (rect, response) = ui.allocate_exact_size(vec2(width, galley.size().y + head + 12.0), Sense::click_and_drag() - Sense::FOCUSABLE);
+    let (rect, response) =
+        ui.allocate_exact_size(vec2(width, galley.size().y + head + 12.0), Sense::click_and_drag() - Sense::FOCUSABLE);
     let frame = Rect::from_min_max(rect.min + vec2(left, 0.0), rect.max);
     ui.painter().rect(frame, 8, palette.side, Stroke::new(1.0, palette.line), egui::StrokeKind::Inside);
     let name = if language.is_empty() { "code" } else { language };

@@ -4,7 +4,8 @@
 use std::ops::Range;
 
 use egui::{
-    Align2, Color32, Mesh, Painter, Pos2, Rangef, Rect, Response, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2,
+    Align2, Color32, Mesh, Painter, Pos2, Rangef, Rect, Response, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2,
+    vec2,
 };
 
 use super::picture::{Picture, blocks_under, excerpt};
@@ -42,7 +43,9 @@ impl Axis {
     pub(crate) fn block_at(&self, x: f32) -> Option<u32> {
         let part = (x - self.x.min) / self.x.span().max(1.0);
         let count = self.view.end - self.view.start;
-        (0.0..1.0).contains(&part).then(|| self.view.start + ((part * count as f32) as u32).min(count.saturating_sub(1)))
+        (0.0..1.0)
+            .contains(&part)
+            .then(|| self.view.start + ((part * count as f32) as u32).min(count.saturating_sub(1)))
     }
 }
 
@@ -180,10 +183,7 @@ fn heat_mesh(palette: &Palette, picture: &Picture, axis: &Axis, area: Rect) -> M
     for (column, heat) in column_heat(picture, axis).into_iter().enumerate() {
         if heat > 0.0 {
             let left = axis.x.min + column as f32;
-            mesh.add_colored_rect(
-                Rect::from_x_y_ranges(left..=left + 1.0, area.y_range()),
-                palette.heat(heat),
-            );
+            mesh.add_colored_rect(Rect::from_x_y_ranges(left..=left + 1.0, area.y_range()), palette.heat(heat));
         }
     }
     mesh

@@ -62,7 +62,6 @@ impl Sidebar {
         ui.scope(|ui| {
             ui.style_mut().visuals.selection.bg_fill = palette.accent_soft;
             let button = Button::selectable(current, title).truncate().min_size(egui::vec2(width, 32.0));
-            let button = button.right_text("");
             let response = ui.add(button);
             if response.clicked() {
                 actions.push(Action::SelectChat(chat.id));

@@ -2,8 +2,8 @@
 
 use egui::{Align, Align2, Button, Layout, Rect, Response, RichText, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
-use super::widgets::{self, duration, number};
 use super::icons;
+use super::widgets::{self, duration, number};
 use crate::desktop::messages::{AttentionChoice, LoadStage};
 use crate::desktop::store::{Action, Dialog, ModelState, Pane, Phase, Store};
 use crate::desktop::theme::{self, Palette};
@@ -162,7 +162,8 @@ fn speed(ui: &mut Ui, store: &Store) {
             _ => String::new(),
         }
     } else {
-        let last = store.chat().and_then(|chat| chat.path().into_iter().rev().find_map(|message| message.stats.clone()));
+        let last =
+            store.chat().and_then(|chat| chat.path().into_iter().rev().find_map(|message| message.stats.clone()));
         last.filter(|stats| stats.decode_seconds > 0.0 && stats.generated_tokens > 1).map_or(String::new(), |stats| {
             let speed = (stats.generated_tokens - 1) as f32 / stats.decode_seconds;
             format!("{speed:.1} tok/s · first {}", duration(stats.first_token_seconds))

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use egui::{Align, CornerRadius, Frame, Layout, Margin, Rect, RichText, ScrollArea, TextEdit, Ui, UiBuilder, pos2, vec2};
+use egui::{
+    Align, CornerRadius, Frame, Layout, Margin, Rect, RichText, ScrollArea, TextEdit, Ui, UiBuilder, pos2, vec2,
+};
 
 use super::message::{self, ProseKey};
 use super::picture::Picture;
@@ -32,21 +34,20 @@ impl Transcript {
             return welcome(ui, store, actions);
         }
         self.prose.retain(|key, _| key.0 == chat.id);
-        let mut area =
-            ScrollArea::vertical().id_salt(("transcript", chat.id)).auto_shrink(false).stick_to_bottom(true);
+        let mut area = ScrollArea::vertical().id_salt(("transcript", chat.id)).auto_shrink(false).stick_to_bottom(true);
         if let Some(end) = self.jump.take() {
             area = area.vertical_scroll_offset(end);
         }
         let output = area.show(ui, |ui| {
-                let full = ui.available_width();
-                let width = (full - 2.0 * theme::SPACE).min(theme::COLUMN);
-                let left = ui.max_rect().left() + ((full - width) / 2.0).max(theme::SPACE);
-                ui.add_space(theme::SPACE);
-                for message in &path {
-                    self.message(ui, store, picture, message, left..left + width, actions);
-                }
-                ui.add_space(theme::SPACE);
-            });
+            let full = ui.available_width();
+            let width = (full - 2.0 * theme::SPACE).min(theme::COLUMN);
+            let left = ui.max_rect().left() + ((full - width) / 2.0).max(theme::SPACE);
+            ui.add_space(theme::SPACE);
+            for message in &path {
+                self.message(ui, store, picture, message, left..left + width, actions);
+            }
+            ui.add_space(theme::SPACE);
+        });
         // Only a reader who went up wants the way down.
         let below = output.content_size.y - output.state.clamped_offset().y - output.inner_rect.height();
         if below > 200.0 {
@@ -121,11 +122,8 @@ impl Transcript {
             });
         }
         let width = ui.available_width();
-        let natural = ui
-            .painter()
-            .layout_no_wrap(message.text.clone(), theme::font(theme::BODY), palette.text)
-            .size()
-            .x;
+        let natural =
+            ui.painter().layout_no_wrap(message.text.clone(), theme::font(theme::BODY), palette.text).size().x;
         let inner = (natural + 2.0).min(width * 0.82);
         let corner = CornerRadius { nw: 16, ne: 16, sw: 16, se: 5 };
         let frame = Frame::new().fill(palette.raised).corner_radius(corner).inner_margin(Margin::symmetric(14, 9));
@@ -207,7 +205,10 @@ fn welcome(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
                         ui.set_width(width - 180.0);
                         widgets::strong(ui, &sample.name, 14.0);
                         let words = u32::try_from(sample.words()).unwrap_or(u32::MAX);
-                        widgets::note(ui, format!("A sample of {} words. Ask: {}", widgets::number(words), store.sample_question));
+                        widgets::note(
+                            ui,
+                            format!("A sample of {} words. Ask: {}", widgets::number(words), store.sample_question),
+                        );
                     });
                     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                         if widgets::primary_button(ui, "Try the sample").clicked() {

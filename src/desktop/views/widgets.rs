@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use egui::epaint::text::CharIndex;
 use egui::{
-    Button, Color32, CornerRadius, Frame, Galley, Margin, Pos2, Rect, Response, RichText, Role, Sense, Stroke, Ui, Vec2,
-    WidgetInfo, pos2, vec2,
+    Button, Color32, CornerRadius, Frame, Galley, Margin, Pos2, Rect, Response, RichText, Role, Sense, Stroke, Ui,
+    Vec2, WidgetInfo, pos2, vec2,
 };
 
 use super::icons;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use egui::{Button, RichText, ScrollArea, TextEdit, Ui, vec2};
 
-use super::head;
 use super::super::widgets::{self, megabytes, number};
+use super::head;
 use crate::desktop::messages::{MemoryPlan, ModelChoice};
 use crate::desktop::store::{Action, ModelState, PlanState, Store};
 use crate::desktop::theme::{self, Palette};
@@ -19,10 +19,9 @@ pub(crate) struct Models {
 pub(crate) fn choice_name(choice: &ModelChoice) -> String {
     match choice {
         ModelChoice::BuiltIn => "Built-in model".into(),
-        ModelChoice::Path(path) => path.file_name().map_or_else(
-            || path.display().to_string(),
-            |name| name.to_string_lossy().into_owned(),
-        ),
+        ModelChoice::Path(path) => {
+            path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+        }
     }
 }
 
@@ -82,7 +81,8 @@ fn row(ui: &mut Ui, store: &Store, choice: &ModelChoice, current: bool, actions:
     };
     let words = if state.is_empty() { detail } else { format!("{detail} · {state}") };
     let words = RichText::new(words).font(theme::font(theme::SMALL)).color(palette.weak);
-    let button = Button::selectable(current, choice_name(choice)).right_text(words).min_size(vec2(ui.available_width(), 34.0));
+    let button =
+        Button::selectable(current, choice_name(choice)).right_text(words).min_size(vec2(ui.available_width(), 34.0));
     if ui.add(button).accessible_name(choice_name(choice)).clicked() {
         actions.push(Action::Plan(choice.clone()));
     }
@@ -113,8 +113,7 @@ fn ready(ui: &mut Ui, plan: &MemoryPlan, actions: &mut Vec<Action>) {
     widgets::card(ui).show(ui, |ui| {
         ui.set_width(ui.available_width());
         widgets::strong(ui, &plan.name, 15.0);
-        let parts: Vec<String> =
-            plan.parts.iter().map(|(name, mib)| format!("{name} {}", megabytes(*mib))).collect();
+        let parts: Vec<String> = plan.parts.iter().map(|(name, mib)| format!("{name} {}", megabytes(*mib))).collect();
         let of = plan.available_mib.map_or(String::new(), |mib| format!(" of {}", megabytes(mib)));
         ui.label(format!("Needs {}{of} on {}", megabytes(needed), plan.device));
         widgets::note(ui, format!("{} · room for {} tokens", parts.join(", "), number(plan.context)));

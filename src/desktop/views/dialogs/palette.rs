@@ -34,7 +34,8 @@ impl CommandPalette {
         let found: Vec<_> = commands::find(&self.query)
             .filter_map(|command| (command.action)(store).map(|action| (command, action)))
             .collect();
-        let moved = ui.input(|input| i32::from(input.key_pressed(Key::ArrowDown)) - i32::from(input.key_pressed(Key::ArrowUp)));
+        let moved =
+            ui.input(|input| i32::from(input.key_pressed(Key::ArrowDown)) - i32::from(input.key_pressed(Key::ArrowUp)));
         self.chosen = self.chosen.saturating_add_signed(moved as isize).min(found.len().saturating_sub(1));
         let enter = ui.input(|input| input.key_pressed(Key::Enter));
         ui.add_space(theme::GAP);
@@ -46,7 +47,8 @@ impl CommandPalette {
                 let keys = command.keys.as_ref().map_or(String::new(), |keys| ui.ctx().format_shortcut(keys));
                 let keys = RichText::new(keys).font(theme::font(theme::SMALL)).color(palette.weak);
                 let on = index == self.chosen;
-                let button = Button::selectable(on, command.name).right_text(keys).min_size(vec2(ui.available_width(), 30.0));
+                let button =
+                    Button::selectable(on, command.name).right_text(keys).min_size(vec2(ui.available_width(), 30.0));
                 let response = ui.add(button).accessible_name(command.name);
                 if on && moved != 0 {
                     response.scroll_to_me(None);

@@ -2,11 +2,11 @@
 
 use egui::{Button, ComboBox, DragValue, RichText, ScrollArea, Slider, TextEdit, Ui, vec2};
 
-use super::head;
 use super::super::widgets;
+use super::head;
+use crate::desktop::messages::AttentionChoice;
 use crate::desktop::store::settings::{PRESETS, ThemeChoice};
 use crate::desktop::store::{Action, ChatSettings, Settings, Store};
-use crate::desktop::messages::AttentionChoice;
 use crate::desktop::theme::{self, Palette};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,7 +27,9 @@ impl SettingsView {
         ui.set_width(560.0);
         head(ui, "Settings", actions);
         ui.horizontal(|ui| {
-            for (tab, name) in [(Tab::Chat, "This chat"), (Tab::Program, "Appearance"), (Tab::Device, "Model and device")] {
+            for (tab, name) in
+                [(Tab::Chat, "This chat"), (Tab::Program, "Appearance"), (Tab::Device, "Model and device")]
+            {
                 if widgets::chip(ui, name, self.tab == tab).clicked() {
                     self.tab = tab;
                 }
@@ -48,13 +50,16 @@ fn chat(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     let Some(chat) = store.chat() else { return };
     let mut settings = chat.settings.clone();
     widgets::field_label(ui, "System prompt");
-    let field = TextEdit::multiline(&mut settings.system).hint_text("None").desired_rows(3).desired_width(f32::INFINITY);
+    let field =
+        TextEdit::multiline(&mut settings.system).hint_text("None").desired_rows(3).desired_width(f32::INFINITY);
     ui.add(field.margin(vec2(10.0, 8.0))).accessible_name("System prompt");
     widgets::field_label(ui, "Attention");
     ui.horizontal(|ui| {
-        for (choice, name) in
-            [(AttentionChoice::Auto, "Automatic"), (AttentionChoice::Dense, "Dense"), (AttentionChoice::Sparse, "Sparse")]
-        {
+        for (choice, name) in [
+            (AttentionChoice::Auto, "Automatic"),
+            (AttentionChoice::Dense, "Dense"),
+            (AttentionChoice::Sparse, "Sparse"),
+        ] {
             if widgets::chip(ui, name, settings.attention == choice).clicked() {
                 settings.attention = choice;
             }
@@ -154,15 +159,18 @@ fn device(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     let mut settings = store.settings.clone();
     widgets::field_label(ui, "Device");
     let shown = settings.device.clone().unwrap_or_else(|| "Chosen for you".into());
-    ComboBox::from_id_salt("device").selected_text(shown).width(320.0).show_ui(ui, |ui| {
-        ui.selectable_value(&mut settings.device, None, "Chosen for you");
-        for device in store.devices.iter().filter(|device| device.refused.is_none()) {
-            let words = format!("{} ({})", device.name, device.kind);
-            ui.selectable_value(&mut settings.device, Some(device.name.clone()), words);
-        }
-    })
-    .response
-    .accessible_name("Device");
+    ComboBox::from_id_salt("device")
+        .selected_text(shown)
+        .width(320.0)
+        .show_ui(ui, |ui| {
+            ui.selectable_value(&mut settings.device, None, "Chosen for you");
+            for device in store.devices.iter().filter(|device| device.refused.is_none()) {
+                let words = format!("{} ({})", device.name, device.kind);
+                ui.selectable_value(&mut settings.device, Some(device.name.clone()), words);
+            }
+        })
+        .response
+        .accessible_name("Device");
     for device in &store.devices {
         if let Some(reason) = &device.refused {
             widgets::note(ui, format!("{} cannot be used: {reason}", device.name));
@@ -184,7 +192,8 @@ fn device(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     ui.add_space(theme::GAP);
     let changed = settings.device != store.settings.device || settings.context != store.settings.context;
     if let Some(info) = store.model_info() {
-        let words = format!("{} is open on {} with room for {} tokens.", info.name, info.device, widgets::number(info.context));
+        let words =
+            format!("{} is open on {} with room for {} tokens.", info.name, info.device, widgets::number(info.context));
         widgets::note(ui, words);
     }
     ui.horizontal(|ui| {
