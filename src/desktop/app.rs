@@ -121,8 +121,9 @@ impl App {
     pub fn ui(&mut self, ui: &mut Ui) {
         let context = ui.ctx().clone();
         let mut actions = self.input(&context);
-        self.views.show(ui, &self.store, &mut actions);
+        // Before the text fields, which know some of the same keys.
         actions.extend(commands::pressed(&context, &self.store));
+        self.views.show(ui, &self.store, &mut actions);
         if actions.is_empty() {
             return;
         }
@@ -154,6 +155,11 @@ impl App {
                 InputEvent::Paste(text) if composing && text.len() > LONG_PASTE => {
                     actions
                         .push(Action::DocumentRead(Document::new("Pasted text".into(), &text.replace("\r\n", "\n"))));
+                    false
+                }
+                // File managers copy a file as its path.
+                InputEvent::Paste(text) if composing && pasted_file(text).is_some() => {
+                    actions.push(Action::ReadFiles(pasted_file(text).into_iter().collect()));
                     false
                 }
                 _ => true,
@@ -232,11 +238,11 @@ impl App {
             Effect::PickModel { folder } => workers::pick_model(&self.reply, folder),
             Effect::PickDocuments => workers::pick_documents(&self.reply),
             Effect::ReadFiles(paths) => workers::read_files(&self.reply, paths),
-            Effect::ExportText { name, text } => workers::save(&self.reply, &name, move || Ok(text.into_bytes())),
+            Effect::ExportText { name, text } => self.save(&name, move || Ok(text.into_bytes())),
             Effect::ExportTrace => {
                 if let Some(export) = TraceExport::new(&self.store) {
                     let name = export.name.clone();
-                    workers::save(&self.reply, &name, move || {
+                    self.save(&name, move || {
                         export.to_json().map(String::into_bytes).map_err(|error| Error::Text {
                             what: "trace".into(),
                             problem: error.to_string(),
@@ -247,9 +253,10 @@ impl App {
             }
             Effect::ExportPicture => {
                 if let Some(context) = context {
-                    let reply = self.reply.clone();
-                    context
-                        .request_screenshot(move |picture| workers::save(&reply, "foveal.png", move || png(&picture)));
+                    let (reply, folder) = (self.reply.clone(), self.options.data_folder.clone());
+                    context.request_screenshot(move |picture| {
+                        workers::save(&reply, folder, "foveal.png", move || png(&picture))
+                    });
                 }
             }
             Effect::Quit => {
@@ -258,6 +265,10 @@ impl App {
                 }
             }
         }
+    }
+
+    fn save(&self, name: &str, content: impl FnOnce() -> Result<Vec<u8>> + Send + 'static) {
+        workers::save(&self.reply, self.options.data_folder.clone(), name, content);
     }
 
     fn write(&self, job: Job) {
@@ -286,6 +297,13 @@ fn png(image: &egui::ColorImage) -> Result<Vec<u8>> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|error| failed(error.to_string()))?;
     Ok(bytes.into_inner())
+}
+
+/// The file that a pasted line names.
+fn pasted_file(text: &str) -> Option<PathBuf> {
+    let line = text.trim();
+    let path = PathBuf::from(line.strip_prefix("file://").unwrap_or(line));
+    (!line.contains('\n') && path.is_absolute() && path.is_file()).then_some(path)
 }
 
 fn now() -> u64 {

@@ -107,7 +107,7 @@ enum Which {
 
 const fn last(which: Which) -> fn(&Store) -> Option<Action> {
     match which {
-        Which::Regenerate => |store| on_last(store, Role::Assistant).map(|id| Action::Regenerate(id)),
+        Which::Regenerate => |store| on_last(store, Role::Assistant).map(Action::Regenerate),
         Which::Edit => |store| on_last(store, Role::User).map(Action::EditStart),
         Which::Copy => |store| {
             let id = on_last(store, Role::Assistant)?;

@@ -202,13 +202,14 @@ pub fn apply(context: &Context, settings: &Settings) {
         ThemeChoice::Light => ThemePreference::Light,
         ThemeChoice::Dark => ThemePreference::Dark,
     });
+    // The table of commands has these keys; both together would zoom twice.
+    context.options_mut(|options| options.zoom_with_keyboard = false);
     context.set_zoom_factor(settings.scale);
 }
 
 fn style(dark: bool, reduce_motion: bool) -> Style {
     let palette = Palette::for_dark(dark);
-    let mut style = Style::default();
-    style.text_styles = [
+    let text_styles = [
         (TextStyle::Heading, strong(TITLE)),
         (TextStyle::Body, font(14.0)),
         (TextStyle::Button, font(14.0)),
@@ -216,6 +217,7 @@ fn style(dark: bool, reduce_motion: bool) -> Style {
         (TextStyle::Monospace, FontId::new(13.0, FontFamily::Monospace)),
     ]
     .into();
+    let mut style = Style { text_styles, visuals: visuals(dark, palette), ..Style::default() };
     style.animation_time = if reduce_motion { 0.0 } else { 0.12 };
     style.spacing.item_spacing = vec2(GAP, 6.0);
     style.spacing.button_padding = vec2(10.0, 5.0);
@@ -225,7 +227,6 @@ fn style(dark: bool, reduce_motion: bool) -> Style {
     style.spacing.combo_width = 180.0;
     style.spacing.tooltip_width = 340.0;
     style.interaction.tooltip_delay = 0.35;
-    style.visuals = visuals(dark, palette);
     style
 }
 

@@ -220,18 +220,37 @@ pub(crate) fn pick_model(reply: &Reply, folder: bool) {
     }
 }
 
-/// Asks where to write, makes the content, and writes it.
-pub(crate) fn save(reply: &Reply, name: &str, content: impl FnOnce() -> Result<Vec<u8>> + Send + 'static) {
-    let dialog = rfd::AsyncFileDialog::new().set_title("Save").set_file_name(name).save_file();
+/// Makes the content and writes it under a free name in the downloads folder, or in `otherwise` where there is none. No
+/// dialog is asked: desktops without a portal have none, and the note says where the file is.
+pub(crate) fn save(
+    reply: &Reply,
+    otherwise: PathBuf,
+    name: &str,
+    content: impl FnOnce() -> Result<Vec<u8>> + Send + 'static,
+) {
+    let name = name.to_owned();
     reply.spawn("Saving", move |reply| {
-        let Some(file) = pollster::block_on(dialog) else { return };
-        let path = file.path().to_owned();
+        let downloads = directories::UserDirs::new().and_then(|user| user.download_dir().map(Path::to_owned));
+        let folder = downloads.filter(|folder| folder.is_dir()).unwrap_or(otherwise);
+        let path = free_path(&folder, &name);
         let written = content().and_then(|bytes| {
-            std::fs::write(&path, bytes).map_err(|error| Error::io(&path, &error, "Choose another place"))
+            std::fs::write(&path, bytes).map_err(|error| Error::io(&path, &error, "Make the folder writable"))
         });
         reply.send(Action::Tell(match written {
             Ok(()) => Notice::Done(format!("Saved {}", path.display())),
             Err(error) => Notice::Problem("Not saved".into(), error.to_string()),
         }));
     });
+}
+
+/// `name` in the folder, with a number before its endings when it is taken.
+fn free_path(folder: &Path, name: &str) -> PathBuf {
+    let (stem, ending) = name.split_once('.').unwrap_or((name, ""));
+    (0..10_000)
+        .map(|number| match number {
+            0 => folder.join(name),
+            _ => folder.join(format!("{stem} {number}.{ending}")),
+        })
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| folder.join(name))
 }

@@ -66,8 +66,7 @@ proptest! {
         let decay = 0.5_f64.powf(1.0 / 8.0);
         let mut mean = vec![0.0_f64; length.div_ceil(BLOCK) as usize];
         let mut weight = 0.0;
-        let mut at = 0;
-        for (.., picks) in &all {
+        for (at, (.., picks)) in (0u32..).zip(&all) {
             let mut picks: Vec<Vec<u32>> = picks.clone();
             picks.resize((layers * heads) as usize, Vec::new());
             let step = step(layers, heads, length, &picks);
@@ -77,7 +76,6 @@ proptest! {
                 *mean = decay * *mean + f64::from(*votes);
             }
             reading.push(Part::Answer, at..at + 1, Some(Arc::new(step)));
-            at += 1;
         }
         let shade = reading.shade(&Span::Live(all.len() - 1), &ReaderFilter::All);
         for (live, mean) in shade.votes.iter().zip(&mean) {

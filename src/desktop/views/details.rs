@@ -310,10 +310,9 @@ fn replay(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
             actions.push(Action::Scrub(token));
         }
         widgets::note(ui, "Replay");
-        if store.focus.scrub.is_some() || store.focus.tokens.is_some() {
-            if widgets::chip(ui, "Whole answer", false).clicked() {
-                actions.push(Action::FocusTokens(None));
-            }
+        let part = store.focus.scrub.is_some() || store.focus.tokens.is_some();
+        if part && widgets::chip(ui, "Whole answer", false).clicked() {
+            actions.push(Action::FocusTokens(None));
         }
     });
 }

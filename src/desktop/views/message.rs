@@ -178,7 +178,7 @@ fn tokens_of_word(reading: &Reading, part: Part, bytes: &Range<u32>) -> Range<us
     };
     let mut tokens = (0..reading.written.len()).filter(inside);
     let first = tokens.next().unwrap_or(0);
-    first..tokens.last().unwrap_or(first) + 1
+    first..tokens.next_back().unwrap_or(first) + 1
 }
 
 /// A thin rule where the way of reading changed.
