@@ -6,6 +6,7 @@ mod actions; // every action by its accessible name
 mod attention; // votes, chance, heat, blocks and text
 mod frames; // cost of a frame
 mod shots; // pictures to look at, when asked for
+mod snapshots; // a few small pictures
 mod store; // reducer, branches, history files
 mod view; // the attention view
 mod window; // the app in a harness

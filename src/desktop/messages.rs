@@ -2,8 +2,8 @@
 //!
 //! Every message is plain data and can be written as JSON, so that the engine may one day live in another process.
 //! Work carries a number (a generation or a load); the window drops what comes from work that it no longer wants.
-//! Selected blocks travel as [`StepTrace`](super::trace_data::StepTrace), sources of tokens as
-//! [`ContextMap`](super::trace_data::ContextMap).
+//! Selected blocks travel as [`StepTrace`], sources of tokens as
+//! [`ContextMap`].
 
 use std::ops::Range;
 use std::path::PathBuf;

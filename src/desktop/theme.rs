@@ -36,7 +36,7 @@ pub const SIDEBAR: f32 = 216.0;
 /// Width of the labels left of the ribbon, the matrix and the waterfall.
 pub const GUTTER: f32 = 72.0;
 /// Width of the numbers right of them.
-pub const MARGIN: f32 = 64.0;
+pub const MARGIN: f32 = 76.0;
 
 /// Colours of one theme.
 #[derive(Debug, Clone, Copy)]

@@ -72,4 +72,22 @@ fn pictures() {
     window.click("Send");
     window.until(|store| !store.notices.is_empty());
     window.shot(&folder.join("15-error.png"));
+
+    let mut window = Window::with_pictures(Script { token: Duration::from_millis(2), ..Script::instant() });
+    themed(&mut window, ThemeChoice::Light);
+    window.click("Think before answering");
+    window.ask_sample();
+    window.click_in("Thinking (", 0.5, 0.5);
+    window.click("Edit question");
+    window.shot(&folder.join("16-thinking-edit.png"));
+    window.click("Cancel");
+    window.click("Compare dense and sparse");
+    window
+        .until(|store| store.work.is_none() && store.compare.as_ref().is_some_and(|compare| compare.sparse.is_some()));
+    window.shot(&folder.join("17-compare.png"));
+    window.click("Close comparison");
+    window.click("Delete answer");
+    window.harness.set_size(egui::vec2(760.0, 480.0));
+    window.settle();
+    window.shot(&folder.join("18-small.png"));
 }

@@ -189,7 +189,9 @@ fn gauge(ui: &mut Ui, store: &Store) {
         if over { " It does not fit: nothing will be cut, the answer will be refused." } else { "" }
     );
     response.on_hover_text(&words);
-    widgets::bar(ui, 70.0, part, "Context in use").on_hover_text(words);
+    if ui.available_width() > 80.0 {
+        widgets::bar(ui, 70.0, part, "Context in use").on_hover_text(words);
+    }
 }
 
 /// Before the first word: how much of the prompt is read, and how long it takes.

@@ -261,6 +261,13 @@ pub(crate) fn legend(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mu
         "No tint: dense reads everything".into()
     };
     ui.horizontal(|ui| {
+        let follow = store.settings.follow_heat;
+        let hint = "Scroll to the hottest passage while the answer is written";
+        if widgets::chip(ui, "Follow", follow).on_hover_text(hint).clicked() {
+            let mut settings = store.settings.clone();
+            settings.follow_heat = !follow;
+            actions.push(Action::Settings(Box::new(settings)));
+        }
         if picture.shade.sparse {
             let (rect, _) = ui.allocate_exact_size(vec2(60.0, 8.0), Sense::hover());
             for step in 1..=5u8 {
@@ -274,16 +281,8 @@ pub(crate) fn legend(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mu
              read, not why the model said something. Hatched in the ribbon: always read.",
             picture.shade.chance, picture.shade.readers
         );
-        widgets::note(ui, text).on_hover_text(words);
-        widgets::from_right(ui, 26.0, |ui| {
-            let follow = store.settings.follow_heat;
-            let hint = "Scroll to the hottest passage while the answer is written";
-            if widgets::chip(ui, "Follow", follow).on_hover_text(hint).clicked() {
-                let mut settings = store.settings.clone();
-                settings.follow_heat = !follow;
-                actions.push(Action::Settings(Box::new(settings)));
-            }
-        });
+        let text = egui::RichText::new(text).font(theme::font(theme::SMALL)).color(palette.weak);
+        ui.add(egui::Label::new(text).truncate()).on_hover_text(words);
     });
 }
 

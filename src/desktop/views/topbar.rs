@@ -172,6 +172,10 @@ fn speed(ui: &mut Ui, store: &Store) {
     if !words.is_empty() {
         let font = theme::font(theme::SMALL);
         let galley = ui.painter().layout_no_wrap(words.clone(), font, palette.weak);
+        // In a narrow window the way of reading goes before the speed, which also stands under the answer.
+        if ui.available_width() < galley.size().x + theme::SPACE {
+            return;
+        }
         let (rect, response) = ui.allocate_exact_size(galley.size(), Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &words));
         let place = Align2::LEFT_CENTER.anchor_size(rect.left_center(), galley.size());
