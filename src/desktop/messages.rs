@@ -224,6 +224,8 @@ pub struct ModelInfo {
     pub sparse_experimental: bool,
     /// The chat template can open a thinking section.
     pub can_think: bool,
+    /// The engine obeys [`Pin`]s; without it they are not offered.
+    pub can_pin: bool,
 }
 
 /// Steps of opening a model, in their order.
@@ -248,7 +250,8 @@ pub enum Part {
     Answer,
 }
 
-/// One token, as it was drawn.
+/// One token, as it was drawn. Every token that enters the cache is told, also one without text (a mark that ends the
+/// thinking): the window counts positions by these events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Token {
     /// The answer it belongs to.
@@ -373,6 +376,8 @@ pub enum Event {
     ModeChanged(WorkId, Mode, u32),
     /// A token was written.
     Token(Token),
+    /// Text that was held back and belongs to the last token, when nothing follows it.
+    Rest(WorkId, String),
     /// The answer ended.
     Finished(WorkId, FinishReason, Stats),
     /// Work failed; the number is that of the load or generation, if there is one.

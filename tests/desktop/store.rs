@@ -24,6 +24,7 @@ fn info() -> ModelInfo {
         sparse_from: Some(2048),
         sparse_experimental: false,
         can_think: true,
+        can_pin: true,
     }
 }
 
@@ -77,16 +78,17 @@ fn an_answer_grows_and_ends() {
     store.event(Event::ModeChanged(generation, Mode::Sparse, 2048));
     store.event(token(generation, "文", Part::Answer));
     assert_eq!(store.work.as_ref().unwrap().phase, Phase::Writing);
+    store.event(Event::Rest(generation, "!".into()));
     assert!(finish(&mut store, generation).contains(&Effect::SaveChat(1000)));
     let chat = store.chat().unwrap();
     let answer = chat.path()[1].clone();
-    assert_eq!((answer.text.as_str(), answer.thinking.as_str()), ("中文", "because"));
+    assert_eq!((answer.text.as_str(), answer.thinking.as_str()), ("中文!", "because"));
     assert_eq!(answer.switches, vec![(3, Mode::Sparse)]);
     assert_eq!(answer.finish, Some(FinishReason::EndOfText));
     assert_eq!(chat.title, "question");
     let reading = store.reading().unwrap();
     assert_eq!(reading.map.len(), 4);
-    assert_eq!(reading.written[2].bytes, 3..6);
+    assert_eq!(reading.written[2].bytes, 3..7);
     assert_eq!(reading.map.segments().last().unwrap().source, Source::Answer(answer.id));
     assert!(store.work.is_none());
 }

@@ -189,6 +189,7 @@ impl Fake {
                 sparse_from: Some(self.script.sparse_from),
                 sparse_experimental: false,
                 can_think: true,
+                can_pin: true,
             },
         ));
     }

@@ -39,6 +39,7 @@ impl Store {
             }
             Event::ModeChanged(generation, mode, _) => self.mode_changed(generation, mode),
             Event::Token(token) => self.token(token),
+            Event::Rest(generation, text) => self.rest(generation, &text),
             Event::Finished(generation, reason, stats) => {
                 if let Some(work) = self.work.take_if(|work| work.generation == generation) {
                     let mut effects = self.finish(&work, reason, stats);
@@ -143,10 +144,29 @@ impl Store {
             text.push_str(&token.text);
             bytes = start..u32::try_from(text.len()).unwrap_or(u32::MAX);
         }
-        let owner = |(chat, reading): &&mut (u64, Reading)| *chat == chat_id && reading.message == message_id;
-        if let Some((_, reading)) = self.readings.iter_mut().rev().find(owner) {
+        if let Some(reading) = self.reading_mut(chat_id, message_id) {
             reading.push(token.part, bytes, token.step);
         }
+    }
+
+    fn rest(&mut self, generation: WorkId, text: &str) {
+        let Some((chat_id, message_id)) = self.working_on(generation) else { return };
+        let part = self.reading_mut(chat_id, message_id).and_then(|reading| {
+            let last = reading.written.last_mut()?;
+            last.bytes.end = last.bytes.end.saturating_add(u32::try_from(text.len()).unwrap_or(0));
+            Some(last.part)
+        });
+        if let Some(message) = self.chat_mut(chat_id).and_then(|chat| chat.message_mut(message_id)) {
+            match part {
+                Some(Part::Thinking) => message.thinking.push_str(text),
+                Some(Part::Answer) | None => message.text.push_str(text),
+            }
+        }
+    }
+
+    fn reading_mut(&mut self, chat: u64, message: u32) -> Option<&mut Reading> {
+        let own = self.readings.iter_mut().rev().find(|(of, reading)| *of == chat && reading.message == message);
+        own.map(|(_, reading)| reading)
     }
 
     fn failed(&mut self, failed: Option<WorkId>, error: EngineError) -> Vec<Effect> {

@@ -123,7 +123,7 @@ fn layers(ui: &mut Ui, store: &Store, reading: &Reading, block: u32) {
 }
 
 fn pins(ui: &mut Ui, store: &Store, document: u64, bytes: &std::ops::Range<u32>, actions: &mut Vec<Action>) {
-    let Some(chat) = store.chat() else { return };
+    let Some(chat) = store.chat().filter(|_| store.model_info().is_some_and(|info| info.can_pin)) else { return };
     let rules = [
         (PinRule::Exclude, icons::PROHIBIT, "Hide this passage and answer again"),
         (PinRule::Require, icons::PUSH_PIN, "Always read this passage and answer again"),
