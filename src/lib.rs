@@ -5,6 +5,7 @@
 
 pub mod chat_template;
 pub mod cli;
+pub mod conversation;
 #[cfg(feature = "desktop")]
 pub mod desktop;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod ops;
 pub mod reference;
 pub mod sampler;
 pub mod session;
+pub mod sparse_settings;
 pub mod tokenizer;
 pub mod trace;
 pub mod weights;

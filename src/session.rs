@@ -1,1 +1,353 @@
-//! session
+//! One conversation: a model, its cache, and the tokens that the cache holds.
+//!
+//! A new context is compared with what is cached: the common beginning is kept, the rest computed, so that a further turn
+//! costs only its own tokens and an edit only what follows it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, OpTime, Readback, Recorder, Tensor};
+use crate::kv_cache::KvCache;
+use crate::model::{Attention, LoadOptions, Mode, Model, ModelConfig, Progress};
+use crate::ops::TopLogits;
+use crate::ops::top_logits::{Top, WORDS};
+use crate::reference::{self, CpuCache, CpuModel};
+use crate::trace::StepTrace;
+use crate::weights::Checkpoint;
+
+/// Tokens of a step on the processor.
+const CPU_CHUNK: usize = 256;
+
+/// Where the model runs.
+enum Engine {
+    Gpu(Box<GpuEngine>),
+    Cpu(Box<CpuEngine>),
+}
+
+struct GpuEngine {
+    model: Model,
+    cache: KvCache,
+    recorder: Recorder,
+    readback: Readback,
+}
+
+struct CpuEngine {
+    model: CpuModel,
+    cache: CpuCache,
+    chunk: usize,
+    logits: Vec<f32>,
+    selected: Vec<Vec<u32>>,
+}
+
+/// A model with one conversation in its cache.
+pub struct Session {
+    engine: Engine,
+    tokens: Vec<u32>,
+    /// Of each cached token the mode it was computed in: another mode gives other keys in the layers above.
+    modes: Vec<Mode>,
+    attention: Attention,
+    trace: bool,
+    context: usize,
+}
+
+/// What a step leaves behind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Next {
+    /// Candidates for the next token.
+    pub top: Top,
+    /// How the step attended.
+    pub mode: Mode,
+    /// What it read, where tracing is on.
+    pub trace: Option<StepTrace>,
+}
+
+/// Hears how many of the tokens to compute are done; an error stops the work.
+pub type PrefillProgress<'a> = dyn FnMut(usize, usize) -> Result<()> + 'a;
+
+impl Session {
+    /// Loads onto a device. `budget` bounds the time of one submit.
+    pub fn on_gpu(
+        gpu: &Arc<Gpu>,
+        checkpoint: &Checkpoint,
+        options: &LoadOptions,
+        budget: Duration,
+        progress: &mut Progress<'_>,
+    ) -> Result<Self> {
+        Self::with_model(Model::load(gpu, checkpoint, options, progress)?, budget)
+    }
+
+    /// An empty conversation for a model that is on its device already.
+    pub fn with_model(model: Model, budget: Duration) -> Result<Self> {
+        let gpu = Arc::clone(model.gpu());
+        let bytes = (WORDS * 4) as u64 + model.selected().iter().map(Tensor::bytes).sum::<u64>();
+        let engine = GpuEngine {
+            cache: model.new_cache()?,
+            recorder: Recorder::new(&gpu, budget)?,
+            readback: Readback::new(&gpu, "candidates", bytes)?,
+            model,
+        };
+        let context = engine.model.memory.context;
+        Ok(Self::new(Engine::Gpu(Box::new(engine)), context))
+    }
+
+    /// Fills the cache with random keys and values for `tokens` positions, as if that many had been read. For
+    /// measurements at a depth; nothing sensible can be generated from it.
+    pub fn pretend(&mut self, tokens: usize) -> Result<()> {
+        self.check_room(tokens)?;
+        if let Engine::Gpu(engine) = &mut self.engine {
+            engine.cache.randomise(engine.model.gpu())?;
+            engine.model.recompress(&mut engine.recorder, &engine.cache, tokens)?;
+        }
+        let mode = self.config().sparse.mode(self.attention, tokens);
+        self.tokens = vec![0; tokens];
+        self.modes = vec![mode; tokens];
+        Ok(())
+    }
+
+    /// Forgets what follows the first `tokens` of the cache.
+    pub fn truncate(&mut self, tokens: usize) {
+        self.tokens.truncate(tokens);
+        self.modes.truncate(tokens);
+    }
+
+    /// Times every dispatch from now on; see [`Session::take_times`].
+    pub fn profile(&mut self) -> Result<()> {
+        match &mut self.engine {
+            Engine::Gpu(engine) => engine.recorder.profile(engine.model.gpu()),
+            Engine::Cpu(_) => Ok(()),
+        }
+    }
+
+    /// GPU time by kernel since the last call.
+    pub fn take_times(&mut self) -> Vec<OpTime> {
+        match &mut self.engine {
+            Engine::Gpu(engine) => engine.recorder.take_times(),
+            Engine::Cpu(_) => Vec::new(),
+        }
+    }
+
+    /// Loads into main memory, for the twins.
+    pub fn on_cpu(checkpoint: &Checkpoint, options: &LoadOptions, progress: &mut Progress<'_>) -> Result<Self> {
+        let model = CpuModel::load(checkpoint, options, progress)?;
+        let context = options.context_for(&model.config);
+        let chunk = options.chunk.unwrap_or(CPU_CHUNK).max(1);
+        let cache = model.new_cache(KvCache::capacity_for(context));
+        let engine = CpuEngine { cache, model, chunk, logits: Vec::new(), selected: Vec::new() };
+        Ok(Self::new(Engine::Cpu(Box::new(engine)), context))
+    }
+
+    fn new(engine: Engine, context: usize) -> Self {
+        Self { engine, tokens: Vec::new(), modes: Vec::new(), attention: Attention::Auto, trace: false, context }
+    }
+
+    /// How to attend from the next step on. What is cached stays, unless it was computed in a mode that the new rule
+    /// would not have used for it.
+    pub fn set_attention(&mut self, attention: Attention) {
+        self.attention = attention;
+    }
+
+    /// Whether steps return what they read.
+    pub fn set_trace(&mut self, trace: bool) {
+        self.trace = trace;
+    }
+
+    /// The model's configuration.
+    pub fn config(&self) -> &ModelConfig {
+        match &self.engine {
+            Engine::Gpu(engine) => &engine.model.config,
+            Engine::Cpu(engine) => &engine.model.config,
+        }
+    }
+
+    /// Tokens that the context holds at most, as was asked for; the cache itself is rounded up to whole blocks.
+    pub fn capacity(&self) -> usize {
+        self.context
+    }
+
+    /// What the cache holds now.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Makes `context` the cache's content, computing what follows the common beginning, and returns what its last token
+    /// gives. That token is always a step of its own: its logits, and what it reads, are wanted.
+    pub fn feed(&mut self, context: &[u32], progress: &mut PrefillProgress<'_>) -> Result<Next> {
+        let Some((last, before)) = context.split_last() else {
+            return Err(Error::Usage { what: "prompt".into(), expected: "some text".into(), found: "nothing".into() });
+        };
+        self.check_room(context.len())?;
+        let mode = self.config().sparse.mode(self.attention, context.len());
+        self.keep_common(before, mode);
+        let (first, total) = (self.tokens.len(), context.len() - self.tokens.len());
+        progress(0, total)?;
+        let chunk = self.chunk();
+        while self.tokens.len() < before.len() {
+            let start = self.tokens.len();
+            let ids = &before[start..(start + chunk).min(before.len())];
+            self.step(ids, start, mode, false)?;
+            progress(self.tokens.len() - first, total)?;
+        }
+        let next = self.advance(*last)?;
+        progress(total, total)?;
+        Ok(next)
+    }
+
+    /// Appends one token and returns what it gives.
+    pub fn advance(&mut self, token: u32) -> Result<Next> {
+        let start = self.tokens.len();
+        self.check_room(start + 1)?;
+        let mode = self.config().sparse.mode(self.attention, start + 1);
+        self.step(&[token], start, mode, true)?;
+        self.next(start, mode)
+    }
+
+    /// Truncates the cache to what it shares with `context`. Tokens that were read dense where the whole prompt is to be
+    /// sparse, or the other way round, count as different from the first position on where that matters: before it both
+    /// modes read everything.
+    fn keep_common(&mut self, context: &[u32], mode: Mode) {
+        let alike = self.config().sparse.settings.first_choice();
+        let same = |index: &usize| {
+            self.tokens.get(*index) == context.get(*index) && (*index < alike || self.fits(*index, mode))
+        };
+        let common = (0..self.tokens.len().min(context.len())).take_while(same).count();
+        self.truncate(common);
+    }
+
+    /// Whether what is cached at `index` may stand in a prompt that is read in `mode`. Auto keeps what it decided when the
+    /// token was new: a conversation that became sparse does not read its beginning again.
+    fn fits(&self, index: usize, mode: Mode) -> bool {
+        self.attention == Attention::Auto || self.modes.get(index) == Some(&mode)
+    }
+
+    /// Logits of the whole vocabulary after the last step.
+    pub fn logits(&mut self) -> Result<Vec<f32>> {
+        match &mut self.engine {
+            Engine::Gpu(engine) => {
+                let gpu = Arc::clone(engine.model.gpu());
+                let mut rows: Vec<f32> = engine.recorder.read(&gpu, engine.model.logits())?;
+                rows.truncate(engine.model.config.vocab_size);
+                Ok(rows)
+            }
+            Engine::Cpu(engine) => Ok(engine.logits.clone()),
+        }
+    }
+
+    /// ln of the probability of every token of `tokens` after the first, each given those before it, read as one prompt.
+    /// Replaces the cache's content.
+    pub fn score(&mut self, tokens: &[u32], progress: &mut PrefillProgress<'_>) -> Result<Vec<f32>> {
+        self.check_room(tokens.len())?;
+        self.truncate(0);
+        let mode = self.config().sparse.mode(self.attention, tokens.len());
+        let total = tokens.len().saturating_sub(1);
+        let mut scores = Vec::with_capacity(total);
+        let chunk = self.chunk();
+        progress(0, total)?;
+        while scores.len() < total {
+            let start = scores.len();
+            let end = (start + chunk).min(total);
+            let (ids, targets) = (&tokens[start..end], &tokens[start + 1..end + 1]);
+            match &mut self.engine {
+                Engine::Gpu(engine) => {
+                    engine.model.record_layers(&mut engine.recorder, &engine.cache, ids, start, mode)?;
+                    scores.extend(engine.model.score(&mut engine.recorder, targets)?);
+                }
+                Engine::Cpu(engine) => {
+                    let states = engine.model.layers(&mut engine.cache, ids, start, mode)?.states;
+                    scores.extend(engine.model.score(&states, targets));
+                }
+            }
+            self.remember(ids, mode);
+            progress(scores.len(), total)?;
+        }
+        Ok(scores)
+    }
+
+    fn chunk(&self) -> usize {
+        match &self.engine {
+            Engine::Gpu(engine) => engine.model.chunk(),
+            Engine::Cpu(engine) => engine.chunk,
+        }
+    }
+
+    fn check_room(&self, needed: usize) -> Result<()> {
+        let capacity = self.capacity();
+        if needed > capacity {
+            return Err(Error::ContextFull { needed, capacity, over: needed - capacity });
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, ids: &[u32], mode: Mode) {
+        self.tokens.extend_from_slice(ids);
+        self.modes.resize(self.tokens.len(), mode);
+    }
+
+    fn step(&mut self, ids: &[u32], start: usize, mode: Mode, logits: bool) -> Result<()> {
+        let traced = self.trace && mode == Mode::Sparse;
+        match &mut self.engine {
+            Engine::Gpu(engine) => engine.step(ids, start, mode, logits, traced)?,
+            Engine::Cpu(engine) => {
+                let step = engine.model.layers(&mut engine.cache, ids, start, mode)?;
+                engine.selected = step.selected;
+                if logits {
+                    let last = step.states.len() - engine.model.config.hidden_size;
+                    engine.logits = engine.model.logits(&step.states[last..]);
+                }
+            }
+        }
+        self.remember(ids, mode);
+        Ok(())
+    }
+
+    fn next(&mut self, position: usize, mode: Mode) -> Result<Next> {
+        let (settings, kv_heads) = (self.config().sparse.settings, self.config().heads.kv_heads);
+        let (top, words) = match &mut self.engine {
+            Engine::Gpu(engine) => engine.result()?,
+            Engine::Cpu(engine) => {
+                (reference::top_logits(&engine.logits), engine.selected.iter().flatten().copied().collect())
+            }
+        };
+        let trace = self.trace.then(|| match mode {
+            Mode::Dense => StepTrace::dense(position, &settings, kv_heads),
+            Mode::Sparse => {
+                let list = |ids: &[u32]| ids.iter().copied().filter(|id| *id != reference::NO_BLOCK).collect();
+                let readers = words.chunks_exact(settings.budget()).map(list).collect();
+                StepTrace::sparse(position, &settings, kv_heads, readers, mode)
+            }
+        });
+        Ok(Next { top, mode, trace })
+    }
+}
+
+impl GpuEngine {
+    fn step(&mut self, ids: &[u32], start: usize, mode: Mode, logits: bool, traced: bool) -> Result<()> {
+        let Self { model, cache, recorder, readback } = self;
+        model.record_layers(recorder, cache, ids, start, mode)?;
+        if logits {
+            model.record_logits(recorder, ids.len() - 1)?;
+            model.record_top(recorder)?;
+            recorder.copy_out(model.best(), 0, (WORDS * 4) as u64, 0, readback)?;
+        }
+        if traced && ids.len() == 1 {
+            let mut place = (WORDS * 4) as u64;
+            for selected in model.selected() {
+                recorder.copy_out(selected, 0, selected.bytes(), place, readback)?;
+                place += selected.bytes();
+            }
+        }
+        recorder.submit(model.gpu())
+    }
+
+    /// Candidates of the last step, and the lists of blocks behind them.
+    fn result(&mut self) -> Result<(Top, Vec<u32>)> {
+        self.readback.request();
+        let bytes = self.readback.wait(self.model.gpu())?;
+        let mut words: Vec<u32> = bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
+        let top = TopLogits::parse(&words, self.model.config.vocab_size)?;
+        let lists: usize = self.model.selected().iter().map(Tensor::len).sum();
+        words.drain(..WORDS);
+        words.truncate(lists);
+        Ok((top, words))
+    }
+}

@@ -1,1 +1,4 @@
-//! mod
+//! The commands.
+
+pub mod bench;
+mod bench_ops;

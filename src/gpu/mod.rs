@@ -1,1 +1,22 @@
-//! mod
+//! The machine: adapters, one device, tensors, shader assembly, kernels, and the recorder that runs them.
+//!
+//! The only module that names wgpu. Everything above works with [`Tensor`], [`Kernel`] and [`Recorder`].
+
+pub mod adapter;
+mod device;
+pub mod features;
+mod kernel;
+mod pipeline_cache;
+mod readback;
+mod recorder;
+pub mod shader;
+mod tensor;
+mod timing;
+
+pub use device::{Gpu, GpuOptions};
+pub use features::{CoopShape, Feature, Features};
+pub use kernel::{Kernel, KernelSpec};
+pub use readback::Readback;
+pub use recorder::{Binding, Recorder, grid};
+pub use tensor::{Element, Tensor};
+pub use timing::OpTime;

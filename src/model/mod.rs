@@ -1,1 +1,21 @@
-//! mod
+//! How ops make a model: configuration, weights on the device, and the forward pass from tokens to logits.
+
+pub mod attention_mode;
+pub mod config;
+mod forward;
+mod linear;
+mod load;
+pub(crate) mod names;
+pub mod plan;
+pub mod random;
+pub mod rope;
+mod scratch;
+mod sparse;
+
+pub use attention_mode::{Attention, Mode, SparseConfig, SparseOrigin};
+pub use config::{Family, ModelConfig};
+pub use forward::{Model, Step};
+pub use load::{LoadOptions, Progress, Stage};
+pub use plan::MemoryPlan;
+
+pub(crate) use linear::{Source, SourceList};

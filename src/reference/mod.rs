@@ -1,1 +1,39 @@
-//! mod
+//! CPU twin of each op, with the op's name: the plainest loop that is obviously right, rayon over rows, f32.
+//!
+//! Used by the tests, by `foveal selfcheck`, and to run small models where no adapter is. Never a speed path.
+
+mod add_rms_norm;
+mod argmax;
+mod attend_dense;
+mod attend_sparse;
+mod compress_keys;
+mod dot;
+mod embed;
+mod forward;
+mod log_probs;
+mod matmul;
+mod matvec;
+mod rms_norm;
+mod rope_and_store;
+mod score_blocks;
+mod select_blocks;
+mod swiglu;
+mod top_logits;
+
+pub use add_rms_norm::add_rms_norm;
+pub use argmax::argmax;
+pub use attend_dense::{AttendDenseShape, attend_dense};
+pub use attend_sparse::attend_sparse;
+pub use compress_keys::compress_keys;
+pub use dot::dot;
+pub use embed::embed;
+pub use forward::{CpuCache, CpuModel, CpuStep};
+pub use log_probs::log_probs;
+pub use matmul::matmul;
+pub use matvec::matvec;
+pub use rms_norm::rms_norm;
+pub use rope_and_store::{Rotated, rope_and_store};
+pub use score_blocks::{MOST_EXPONENT, score_blocks};
+pub use select_blocks::{NO_BLOCK, select_blocks};
+pub use swiglu::swiglu;
+pub use top_logits::top_logits;

@@ -1,1 +1,34 @@
+//! One module per op, same name: shapes and formats against the CPU twin, in every variant of the device.
 
+mod add_rms_norm;
+mod argmax;
+mod attend_dense;
+mod attend_sparse;
+mod compress_keys;
+mod embed;
+mod log_probs;
+mod matmul;
+mod matvec;
+mod rms_norm;
+mod rope_and_store;
+mod score_blocks;
+mod select_blocks;
+mod sparse_chain; // the four sparse ops together: chunked = one shot = decode = twins
+mod sparse_golden; // outputs of the official kernels, vectors of a float64 reference
+mod swiglu;
+mod top_logits;
+
+use foveal::weights::{Format, PackedMatrix};
+
+use crate::harness::Random;
+
+/// Every format that the packed layout knows and that rows of `cols` may have.
+pub(crate) fn formats(cols: usize) -> Vec<Format> {
+    let affine = [4, 8].into_iter().flat_map(|bits| [16, 32, 64, 128].map(|group| Format::Affine { bits, group }));
+    [Format::F16].into_iter().chain(affine).filter(|format| format.check("w", cols).is_ok()).collect()
+}
+
+pub(crate) fn random_matrix(random: &mut Random, rows: usize, cols: usize, format: Format) -> PackedMatrix {
+    let values = random.halves(rows * cols, 0.5);
+    PackedMatrix::quantize("w", rows, cols, &values, format).unwrap()
+}

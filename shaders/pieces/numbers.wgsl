@@ -1,0 +1,28 @@
+// numbers: the finite stand-in for minus infinity, and 16-bit floats that live two to a word.
+//
+// WGSL may assume that no infinity or NaN occurs, so masks use LOWEST; half of the range is kept free so that
+// differences of two masked values stay finite.
+
+const LOWEST: f32 = -1.7e38;
+
+// The eight 16-bit floats of a 16-byte vector.
+struct Eight {
+    low: vec4<f32>,
+    high: vec4<f32>,
+}
+
+fn unpack_eight(words: vec4<u32>) -> Eight {
+    return Eight(
+        vec4(unpack2x16float(words.x), unpack2x16float(words.y)),
+        vec4(unpack2x16float(words.z), unpack2x16float(words.w)),
+    );
+}
+
+fn dot_eight(a: Eight, b: Eight) -> f32 {
+    return dot(a.low, b.low) + dot(a.high, b.high);
+}
+
+// Values beyond the range of 16 bits become the largest finite ones, never infinity.
+fn pack_half(value: vec2<f32>) -> u32 {
+    return pack2x16float(clamp(value, vec2(-65504.0), vec2(65504.0)));
+}

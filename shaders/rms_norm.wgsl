@@ -1,0 +1,34 @@
+// rms_norm: divides every row of `x` by its root mean square and scales it by a learned weight.
+//
+//     out[t, i] = x[t, i] / sqrt(mean(x[t, ..]²) + EPSILON) * weight[i] * scale
+//
+// One workgroup per token t. Host: src/ops/rms_norm.rs. Twin: src/reference/rms_norm.rs.
+//
+//#import reduce                      group_sum
+//#import numbers                     pack_half
+//#const  GROUP_SIZE WIDTH EPSILON    WIDTH is even
+
+struct Params {
+    first_row: u32, // row of x that token 0 reads
+    scale: f32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<vec2<f32>>;           // (rows, WIDTH / 2)
+@group(0) @binding(1) var<storage, read> weight: array<vec2<f32>>;      // (WIDTH / 2)
+@group(0) @binding(2) var<storage, read_write> out: array<u32>;         // (tokens, WIDTH / 2) pairs of f16
+@group(0) @binding(3) var<uniform> params: Params;
+
+@compute @workgroup_size(GROUP_SIZE)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let first = (params.first_row + group.x) * (WIDTH / 2u);
+    var squares = 0.0;
+    for (var i = lane; i < WIDTH / 2u; i += GROUP_SIZE) {
+        let pair = x[first + i];
+        squares += dot(pair, pair);
+    }
+    let scale = inverseSqrt(group_sum(squares, lane) / f32(WIDTH) + EPSILON) * params.scale;
+    let target_row = group.x * (WIDTH / 2u);
+    for (var i = lane; i < WIDTH / 2u; i += GROUP_SIZE) {
+        out[target_row + i] = pack_half(x[first + i] * scale * weight[i]);
+    }
+}

@@ -1,0 +1,127 @@
+// select_blocks: the blocks that a query reads, ascending: the first ones, the local ones, and of those between the ones
+// with the highest scores, the lower block first where scores are equal.
+//
+// One workgroup per query token and KV head. Scores are at least 0, so their bits order as they do. The value of the
+// last block that gets in is found digit by digit (11, 11 and 10 bits, highest first) with a histogram in shared memory;
+// then every lane counts its own run of blocks above it and equal to it, one scan tells where they go, and the list
+// comes out in order without a sort. The result does not depend on timing: histograms only count.
+// Reads the row five times: at 128K tokens 8 KB a row, all but the first from cache.
+//
+// Host: src/ops/select_blocks.rs. Twin: src/reference/select_blocks.rs.
+//
+//#import scan                                                  sum_before
+//#const  GROUP_SIZE KV_HEADS BLOCK BUDGET INIT_BLOCKS LOCAL_BLOCKS FREE_BLOCKS    at most 32768 blocks
+
+const NO_BLOCK: u32 = 0xFFFFFFFFu;
+const BINS: u32 = 2048u;
+const BINS_PER_LANE: u32 = BINS / GROUP_SIZE;
+
+struct Params {
+    start: u32,        // position of token 0
+    row_stride: u32,   // scores between two tokens
+    head_stride: u32,  // scores between two KV heads
+}
+
+@group(0) @binding(0) var<storage, read> scores: array<f32>;       // (kv_heads, tokens, blocks)
+@group(0) @binding(1) var<storage, read_write> ids: array<u32>;    // (tokens, kv_heads, BUDGET)
+@group(0) @binding(2) var<uniform> params: Params;
+
+var<workgroup> histogram: array<atomic<u32>, BINS>;
+var<workgroup> found_digit: u32;
+var<workgroup> found_rank: u32;
+
+// The digit in which the `rank`-th largest of the values lies (rank from 1) that agree with `prefix` above `shift +
+// bits`; `found_rank` is its rank among those with the same digit.
+fn find_digit(first: u32, end: u32, row: u32, prefix: u32, shift: u32, bits: u32, rank: u32, lane: u32) {
+    for (var i = 0u; i < BINS_PER_LANE; i++) {
+        atomicStore(&histogram[lane + i * GROUP_SIZE], 0u);
+    }
+    workgroupBarrier();
+    let mask = (1u << bits) - 1u;
+    for (var block = first + lane; block < end; block += GROUP_SIZE) {
+        let value = bitcast<u32>(scores[row + block]);
+        // Two shifts, because one by 32 bits is not defined.
+        if ((value >> shift) >> bits) == prefix {
+            atomicAdd(&histogram[(value >> shift) & mask], 1u);
+        }
+    }
+    workgroupBarrier();
+    // Lane 0 takes the highest digits, so that the scan runs from the largest value down.
+    let top = BINS - 1u - lane * BINS_PER_LANE;
+    var own = 0u;
+    for (var i = 0u; i < BINS_PER_LANE; i++) {
+        own += atomicLoad(&histogram[top - i]);
+    }
+    var above = sum_before(own, lane);
+    if above < rank && rank <= above + own {
+        for (var i = 0u; i < BINS_PER_LANE; i++) {
+            let count = atomicLoad(&histogram[top - i]);
+            if above < rank && rank <= above + count {
+                found_digit = top - i;
+                found_rank = rank - above;
+            }
+            above += count;
+        }
+    }
+    workgroupBarrier();
+}
+
+@compute @workgroup_size(GROUP_SIZE)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let token = group.x;
+    let kv_head = group.y;
+    let last = (params.start + token) / BLOCK;
+    let target_row = (token * KV_HEADS + kv_head) * BUDGET;
+
+    if last < BUDGET {
+        // Everything fits: all blocks, in order.
+        for (var i = lane; i < BUDGET; i += GROUP_SIZE) {
+            ids[target_row + i] = select(NO_BLOCK, i, i <= last);
+        }
+        return;
+    }
+
+    let free_end = last + 1u - LOCAL_BLOCKS;
+    for (var i = lane; i < INIT_BLOCKS; i += GROUP_SIZE) {
+        ids[target_row + i] = i;
+    }
+    for (var i = lane; i < LOCAL_BLOCKS; i += GROUP_SIZE) {
+        ids[target_row + BUDGET - LOCAL_BLOCKS + i] = free_end + i;
+    }
+    if FREE_BLOCKS == 0u {
+        return;
+    }
+
+    let row = kv_head * params.head_stride + token * params.row_stride;
+    find_digit(INIT_BLOCKS, free_end, row, 0u, 21u, 11u, FREE_BLOCKS, lane);
+    var prefix = workgroupUniformLoad(&found_digit);
+    var rank = workgroupUniformLoad(&found_rank);
+    find_digit(INIT_BLOCKS, free_end, row, prefix, 10u, 11u, rank, lane);
+    prefix = (prefix << 11u) | workgroupUniformLoad(&found_digit);
+    rank = workgroupUniformLoad(&found_rank);
+    find_digit(INIT_BLOCKS, free_end, row, prefix, 0u, 10u, rank, lane);
+    let threshold = (prefix << 10u) | workgroupUniformLoad(&found_digit);
+    // How many of the blocks equal to the threshold get in.
+    let equal_taken = workgroupUniformLoad(&found_rank);
+
+    // Each lane owns a run of neighbouring blocks; two counts travel in one word.
+    let run = (free_end - INIT_BLOCKS + GROUP_SIZE - 1u) / GROUP_SIZE;
+    let first = min(INIT_BLOCKS + lane * run, free_end);
+    let end = min(first + run, free_end);
+    var counts = 0u;
+    for (var block = first; block < end; block++) {
+        let value = bitcast<u32>(scores[row + block]);
+        counts += select(0u, 0x10000u, value > threshold) + select(0u, 1u, value == threshold);
+    }
+    let before = sum_before(counts, lane);
+    var above = before >> 16u;
+    var equal = before & 0xFFFFu;
+    for (var block = first; block < end; block++) {
+        let value = bitcast<u32>(scores[row + block]);
+        if value > threshold || (value == threshold && equal < equal_taken) {
+            ids[target_row + INIT_BLOCKS + above + min(equal, equal_taken)] = block;
+        }
+        above += select(0u, 1u, value > threshold);
+        equal += select(0u, 1u, value == threshold);
+    }
+}

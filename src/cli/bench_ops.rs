@@ -1,0 +1,259 @@
+//! `foveal bench --ops`: single ops at the sizes of a model, against ceilings measured on the same device.
+//!
+//! Matrix products in TFLOP/s (prefill) and GB/s of weights (decode); then one layer's attention over whole prompts and for
+//! one token, by context length, dense beside sparse. Times are the device's own, from time stamps.
+
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::gpu::{Element, Gpu, OpTime, Recorder, Tensor};
+use crate::kv_cache::{KvCache, LayerCache};
+use crate::model::ModelConfig;
+use crate::ops::attend_dense::AttendDenseArgs;
+use crate::ops::attend_sparse::AttendSparseArgs;
+use crate::ops::compress_keys::CompressKeysArgs;
+use crate::ops::score_blocks::ScoreBlocksArgs;
+use crate::ops::select_blocks::SelectBlocksArgs;
+use crate::ops::{AttendDense, AttendSparse, CompressKeys, Matmul, Matrix, Matvec, ScoreBlocks, SelectBlocks};
+use crate::weights::{Format, PackedMatrix};
+
+/// Tokens of one prefill step.
+const CHUNK: usize = 2048;
+/// Runs of which the shortest counts.
+const RUNS: usize = 3;
+
+/// Prints the tables for `config`.
+pub(super) fn run(gpu: &Gpu, config: &ModelConfig, format: Format, lengths: &[usize]) -> Result<()> {
+    products(gpu, config, format)?;
+    println!("\none layer of attention, ms");
+    println!(
+        "| tokens | prompt dense | prompt sparse | compress | score | select | attend | token dense | token sparse |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for length in lengths.iter().copied().filter(|length| *length > 0) {
+        let layer = LayerBench::new(gpu, config, length)?;
+        let dense = total(&layer.dense_prompt(gpu)?);
+        let sparse = layer.sparse_prompt(gpu)?;
+        let part = |name: &str| {
+            sparse.iter().filter(|time| time.label.contains(name)).map(|time| time.microseconds).sum::<f64>() / 1e3
+        };
+        let parts = ["compress", "score", "select", "attend"].map(part);
+        let (token, sparse_token) = (layer.dense_token(gpu)?, layer.sparse_token(gpu)?);
+        println!(
+            "| {length} | {dense:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.4} | {:.4} |",
+            total(&sparse),
+            parts[0],
+            parts[1],
+            parts[2],
+            parts[3],
+            total(&token),
+            total(&sparse_token)
+        );
+        for time in sparse_token {
+            eprintln!("  {:<32} {:>8.1} us", time.label, time.microseconds);
+        }
+    }
+    Ok(())
+}
+
+fn products(gpu: &Gpu, config: &ModelConfig, format: Format) -> Result<()> {
+    let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+    println!("{format} weights, {CHUNK} tokens");
+    for (name, rows, cols) in [
+        ("qkv", config.qkv_width(), hidden),
+        ("attention out", hidden, config.attention_width()),
+        ("gate and up", 2 * inner, hidden),
+        ("down", hidden, inner),
+    ] {
+        let matrix = Matrix::allocate(gpu, name, rows, cols, format)?;
+        let packed = PackedMatrix {
+            rows,
+            cols,
+            format,
+            quants: vec![0x1234_5678; rows * format.words_per_row(cols)],
+            scales: vec![0x8400_0400; rows * format.groups_per_row(cols)],
+        };
+        matrix.write_rows(gpu, 0, &packed)?;
+        let x = gpu.tensor("x", &[CHUNK, cols], Element::F16)?;
+        let out = gpu.tensor("out", &[CHUNK, rows], Element::F32)?;
+        let (matmul, matvec) = (Matmul::new(gpu, cols, format)?, Matvec::new(gpu, cols, format)?);
+        let many = shortest(gpu, &mut |recorder| matmul.record(gpu, recorder, (&x, &matrix, &out), 0, CHUNK))?;
+        let one = shortest(gpu, &mut |recorder| matvec.record(gpu, recorder, (&x, &matrix, &out), 0))?;
+        let teraflops = 2.0 * (rows * cols * CHUNK) as f64 / many / 1e6;
+        let gigabytes = matrix.bytes() as f64 / one / 1e3;
+        println!(
+            "  {name:<14} {rows:>6} x {cols:<6} {many:>9.0} us {teraflops:>6.1} TFLOP/s | {one:>7.1} us {gigabytes:>6.0} GB/s"
+        );
+    }
+    Ok(())
+}
+
+/// Milliseconds of all kernels together.
+fn total(times: &[OpTime]) -> f64 {
+    times.iter().map(|time| time.microseconds).sum::<f64>() / 1e3
+}
+
+/// Microseconds of the shortest of several runs.
+fn shortest(gpu: &Gpu, record: &mut dyn FnMut(&mut Recorder) -> Result<()>) -> Result<f64> {
+    Ok(total(&shortest_times(gpu, record)?) * 1e3)
+}
+
+/// Times by kernel of the shortest of several runs.
+fn shortest_times(gpu: &Gpu, record: &mut dyn FnMut(&mut Recorder) -> Result<()>) -> Result<Vec<OpTime>> {
+    let mut recorder = Recorder::new(gpu, Duration::from_millis(500))?;
+    recorder.profile(gpu)?;
+    let mut best: Vec<OpTime> = Vec::new();
+    for _ in 0..=RUNS {
+        record(&mut recorder)?;
+        recorder.finish(gpu)?;
+        let times = recorder.take_times();
+        if best.is_empty() || total(&times) < total(&best) {
+            best = times;
+        }
+    }
+    Ok(best)
+}
+
+/// One layer's cache and activations.
+struct LayerBench {
+    length: usize,
+    dense: AttendDense,
+    sparse: SparseOps,
+    scratch: SparseScratch,
+    queries: Tensor,
+    out: Tensor,
+    partial: Tensor,
+    cache: LayerCache,
+}
+
+struct SparseOps {
+    compress: CompressKeys,
+    score: ScoreBlocks,
+    select: SelectBlocks,
+    attend: AttendSparse,
+}
+
+struct SparseScratch {
+    lse: Tensor,
+    scores: Tensor,
+    ids: Tensor,
+    partials: Tensor,
+}
+
+impl LayerBench {
+    fn new(gpu: &Gpu, config: &ModelConfig, length: usize) -> Result<Self> {
+        let (heads, settings) = (config.heads, config.sparse.settings);
+        let capacity = KvCache::capacity_for(length);
+        let shape = |stride: usize| [heads.kv_heads, capacity / stride, heads.head_dim];
+        let width = config.attention_width();
+        let sparse = SparseOps {
+            compress: CompressKeys::new(gpu, heads, settings)?,
+            score: ScoreBlocks::new(gpu, heads, settings)?,
+            select: SelectBlocks::new(gpu, heads, settings)?,
+            attend: AttendSparse::new(gpu, heads, settings)?,
+        };
+        let floats = |label: &str, count: usize| gpu.tensor(label, &[count], Element::F32);
+        Ok(Self {
+            length,
+            dense: AttendDense::new(gpu, heads)?,
+            scratch: SparseScratch {
+                lse: floats("lse", sparse.score.lse_len(CHUNK, capacity))?,
+                scores: gpu.tensor("scores", &sparse.score.scores_shape(CHUNK, capacity), Element::F32)?,
+                ids: gpu.tensor("ids", &sparse.select.ids_shape(CHUNK), Element::U32)?,
+                partials: floats("partials", sparse.attend.partials_len())?,
+            },
+            sparse,
+            queries: random(gpu, "queries", &[CHUNK, width], 1)?,
+            out: gpu.tensor("out", &[CHUNK, width], Element::F16)?,
+            partial: gpu.tensor("partial", &AttendDense::partial_shape(heads), Element::F32)?,
+            cache: LayerCache {
+                keys: random(gpu, "keys", &shape(1), 2)?,
+                values: random(gpu, "values", &shape(1), 3)?,
+                fine: gpu.tensor("fine", &shape(settings.kernel_stride), Element::F16)?,
+                coarse: gpu.tensor("coarse", &shape(settings.block_size), Element::F16)?,
+            },
+        })
+    }
+
+    fn chunks(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        (0..self.length).step_by(CHUNK).map(|start| (start, CHUNK.min(self.length - start)))
+    }
+
+    fn dense_args(&self, start: usize, tokens: usize) -> AttendDenseArgs<'_> {
+        let LayerCache { keys, values, .. } = &self.cache;
+        AttendDenseArgs { queries: &self.queries, keys, values, partial: &self.partial, out: &self.out, start, tokens }
+    }
+
+    fn compress_args(&self, start: usize, tokens: usize) -> CompressKeysArgs<'_> {
+        let LayerCache { keys, fine, coarse, .. } = &self.cache;
+        CompressKeysArgs { keys, fine, coarse, start, tokens }
+    }
+
+    fn score_args(&self, start: usize, tokens: usize) -> ScoreBlocksArgs<'_> {
+        let (LayerCache { fine, coarse, .. }, SparseScratch { lse, scores, .. }) = (&self.cache, &self.scratch);
+        ScoreBlocksArgs { q: &self.queries, fine, coarse, lse, scores, start, tokens }
+    }
+
+    fn select_args(&self, start: usize, tokens: usize) -> SelectBlocksArgs<'_> {
+        SelectBlocksArgs { scores: &self.scratch.scores, ids: &self.scratch.ids, start, tokens }
+    }
+
+    fn attend_args(&self, start: usize, tokens: usize) -> AttendSparseArgs<'_> {
+        let (LayerCache { keys, values, .. }, SparseScratch { ids, partials, .. }) = (&self.cache, &self.scratch);
+        AttendSparseArgs { q: &self.queries, keys, values, ids, partials, out: &self.out, start, tokens }
+    }
+
+    /// A whole prompt, chunk by chunk.
+    fn dense_prompt(&self, gpu: &Gpu) -> Result<Vec<OpTime>> {
+        shortest_times(gpu, &mut |recorder| {
+            self.chunks().try_for_each(|(start, tokens)| {
+                self.dense.record_prefill(gpu, recorder, &self.dense_args(start, tokens))
+            })
+        })
+    }
+
+    fn sparse_prompt(&self, gpu: &Gpu) -> Result<Vec<OpTime>> {
+        shortest_times(gpu, &mut |recorder| {
+            self.chunks().try_for_each(|(start, tokens)| {
+                self.sparse.compress.record(gpu, recorder, &self.compress_args(start, tokens))?;
+                self.sparse.score.record_prefill(gpu, recorder, &self.score_args(start, tokens))?;
+                self.sparse.select.record(gpu, recorder, &self.select_args(start, tokens))?;
+                self.sparse.attend.record_prefill(gpu, recorder, &self.attend_args(start, tokens))
+            })
+        })
+    }
+
+    /// One token at the end.
+    fn dense_token(&self, gpu: &Gpu) -> Result<Vec<OpTime>> {
+        let at = self.length - 1;
+        shortest_times(gpu, &mut |recorder| self.dense.record_decode(gpu, recorder, &self.dense_args(at, 1)))
+    }
+
+    fn sparse_token(&self, gpu: &Gpu) -> Result<Vec<OpTime>> {
+        let at = self.length - 1;
+        shortest_times(gpu, &mut |recorder| {
+            self.sparse.compress.record(gpu, recorder, &self.compress_args(at, 1))?;
+            self.sparse.score.record_decode(gpu, recorder, &self.score_args(at, 1))?;
+            self.sparse.select.record(gpu, recorder, &self.select_args(at, 1))?;
+            self.sparse.attend.record_decode(gpu, recorder, &self.attend_args(at, 1))
+        })
+    }
+}
+
+/// Roughly normal f16 values.
+fn random(gpu: &Gpu, label: &str, shape: &[usize], seed: u64) -> Result<Tensor> {
+    let tensor = gpu.tensor(label, shape, Element::F16)?;
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        let bits = state.wrapping_mul(0x2545_F491_4F6C_DD1D);
+        // The sum of four bytes around zero, with a deviation of one.
+        let sum: u64 = (0..4).map(|i| (bits >> (16 + 8 * i)) & 0xFF).sum();
+        half::f16::from_f32((sum as f32 - 510.0) / 148.0)
+    };
+    let data: Vec<half::f16> = (0..tensor.len()).map(|_| next()).collect();
+    gpu.write(&tensor, 0, &data)?;
+    Ok(tensor)
+}

@@ -1,0 +1,255 @@
+//! One device and its queue: opening, memory, and where the driver's late complaints are collected.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::pipeline_cache::DiskCache;
+use super::{Element, Feature, Features, Tensor, adapter};
+use crate::error::{Error, Result};
+
+/// Which device to open, and how.
+#[derive(Debug, Clone, Default)]
+pub struct GpuOptions {
+    /// Number or part of the name; `None` takes the best one.
+    pub device: Option<String>,
+    /// Optional features to leave unused.
+    pub without: BTreeSet<Feature>,
+    /// Folder for compiled pipelines; `None` keeps them in memory only.
+    pub cache_folder: Option<PathBuf>,
+}
+
+/// An open device. Cheap to share behind an `Arc`; used by one thread at a time except for compiling.
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    /// The optional abilities in use.
+    pub features: Features,
+    /// What the adapter says of itself.
+    pub adapter: adapter::AdapterSummary,
+    pub(super) limits: wgpu::Limits,
+    pub(super) disk_cache: DiskCache,
+    complaints: Arc<Complaints>,
+    next_id: AtomicU64,
+    allocated: AtomicU64,
+}
+
+/// What the driver reported outside any error scope.
+#[derive(Default)]
+struct Complaints {
+    raised: AtomicBool,
+    first: Mutex<Option<Error>>,
+}
+
+impl Complaints {
+    fn add(&self, error: Error) {
+        if let Ok(mut first) = self.first.lock() {
+            // A lost device is the cause of whatever else was reported before it was noticed.
+            if first.is_none() || matches!(error, Error::DeviceLost { .. }) {
+                *first = Some(error);
+            }
+        }
+        self.raised.store(true, Ordering::Release);
+    }
+}
+
+pub(super) fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    // Validation of indirect calls triples their cost and we make none; the rest only checks our own shaders,
+    // which the tests validate.
+    descriptor.flags =
+        if cfg!(debug_assertions) { wgpu::InstanceFlags::default() } else { wgpu::InstanceFlags::empty() };
+    wgpu::Instance::new(descriptor)
+}
+
+impl Gpu {
+    /// Opens the adapter that `options` names with all it offers.
+    pub fn open(options: &GpuOptions) -> Result<Self> {
+        let instance = instance();
+        let adapter = adapter::choose(&instance, options.device.as_deref())?;
+        let features = Features::of(&adapter, &options.without);
+        let limits = adapter.limits();
+        let summary = adapter::summary(0, &adapter);
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("foveal engine"),
+            required_features: features.request(),
+            required_limits: limits.clone(),
+            experimental_features: experimental(&features),
+            memory_hints: wgpu::MemoryHints::Performance,
+            trace: wgpu::Trace::Off,
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|error| Error::gpu(format!("opening \"{}\"", summary.name), error))?;
+        let complaints = Arc::new(Complaints::default());
+        let heard = Arc::clone(&complaints);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| heard.add(from_wgpu("a step", &error))));
+        let heard = Arc::clone(&complaints);
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed || !message.is_empty() {
+                heard.add(Error::DeviceLost { detail: format!("{reason:?} {message}") });
+            }
+        });
+        let disk_cache = DiskCache::open(&device, &features, &summary, options.cache_folder.as_deref());
+        Ok(Self {
+            device,
+            queue,
+            features,
+            adapter: summary,
+            limits,
+            disk_cache,
+            complaints,
+            next_id: AtomicU64::new(0),
+            allocated: AtomicU64::new(0),
+        })
+    }
+
+    /// The first thing the driver reported since the last call, as an error.
+    pub fn check(&self) -> Result<()> {
+        if !self.complaints.raised.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        match self.complaints.first.lock().ok().and_then(|mut first| first.take()) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the pipelines compiled so far on disk, where the backend can. Call once a model is loaded.
+    pub fn save_pipelines(&self) {
+        self.disk_cache.save();
+    }
+
+    /// Bytes in all tensors made so far.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.allocated.load(Ordering::Relaxed)
+    }
+
+    /// Largest number of bytes that one binding may show a kernel.
+    pub fn max_binding_bytes(&self) -> u64 {
+        u64::from(self.limits.max_storage_buffer_binding_size).min(self.limits.max_buffer_size)
+    }
+
+    /// Bytes of memory that one workgroup may share.
+    pub fn max_workgroup_bytes(&self) -> u32 {
+        self.limits.max_compute_workgroup_storage_size
+    }
+
+    /// Zeroed memory.
+    pub fn tensor(&self, label: impl Into<String>, shape: &[usize], element: Element) -> Result<Tensor> {
+        let label = label.into();
+        let count = shape.iter().try_fold(element.bytes(), |bytes, n| bytes.checked_mul(*n));
+        let bytes =
+            count.ok_or_else(|| Error::shape(&label, "a size that can be counted", format!("{shape:?}")))? as u64;
+        if bytes > self.max_binding_bytes() {
+            return Err(Error::Memory {
+                what: format!("\"{label}\""),
+                needed_mib: bytes.div_ceil(1 << 20),
+                adapter: self.adapter.name.clone(),
+                allowed_mib: self.max_binding_bytes() >> 20,
+                advice: "Use a smaller --context, or another device".into(),
+            });
+        }
+        let buffer = self.scoped(&label, || {
+            self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(&label),
+                // Kernels read whole 16-byte vectors.
+                size: bytes.next_multiple_of(16).max(16),
+                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        })?;
+        self.allocated.fetch_add(bytes, Ordering::Relaxed);
+        Ok(Tensor { buffer, id: self.next_id(), label, shape: shape.to_vec(), element })
+    }
+
+    /// Memory filled with `data`, whose length must be that of the shape.
+    pub fn upload<T: bytemuck::Pod>(
+        &self,
+        label: impl Into<String>,
+        shape: &[usize],
+        element: Element,
+        data: &[T],
+    ) -> Result<Tensor> {
+        let tensor = self.tensor(label, shape, element)?;
+        if std::mem::size_of_val(data) as u64 != tensor.bytes() {
+            let found = format!("{} bytes", std::mem::size_of_val(data));
+            return Err(Error::shape(&tensor.label, format!("{} bytes", tensor.bytes()), found));
+        }
+        self.write(&tensor, 0, data)?;
+        Ok(tensor)
+    }
+
+    /// Overwrites from element `first` on, in order with the submits. The bytes must come to whole words.
+    pub fn write<T: bytemuck::Pod>(&self, tensor: &Tensor, first: usize, data: &[T]) -> Result<()> {
+        let bytes: &[u8] = bytemuck::cast_slice(data);
+        let offset = (first * tensor.element.bytes()) as u64;
+        let whole = offset % wgpu::COPY_BUFFER_ALIGNMENT == 0;
+        if !whole || offset + bytes.len() as u64 > tensor.bytes() {
+            return Err(Error::shape(
+                format!("write to \"{}\"", tensor.label),
+                format!("whole words within {} bytes", tensor.bytes()),
+                format!("{} bytes at {offset}", bytes.len()),
+            ));
+        }
+        if bytes.len() % 4 == 0 {
+            self.queue.write_buffer(&tensor.buffer, offset, bytes);
+        } else {
+            // The buffer is a multiple of 16 bytes long, so the padding of an odd f16 tail has room.
+            let mut padded = bytes.to_vec();
+            padded.resize(bytes.len().next_multiple_of(4), 0);
+            self.queue.write_buffer(&tensor.buffer, offset, &padded);
+        }
+        self.check()
+    }
+
+    /// Hands pending writes to the driver, so that staging memory can be used again.
+    pub fn flush_writes(&self) -> Result<()> {
+        self.queue.submit([]);
+        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| Error::gpu("upload", error))?;
+        self.check()
+    }
+
+    /// Runs `make` and turns what the driver says about it into an error. Safe on several threads.
+    pub(super) fn scoped<T>(&self, what: &str, make: impl FnOnce() -> T) -> Result<T> {
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let made = make();
+        let errors = [
+            pollster::block_on(memory.pop()),
+            pollster::block_on(validation.pop()),
+            pollster::block_on(internal.pop()),
+        ];
+        match errors.into_iter().flatten().next() {
+            Some(error) => Err(from_wgpu(what, &error)),
+            None => Ok(made),
+        }
+    }
+
+    pub(super) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+fn from_wgpu(what: &str, error: &wgpu::Error) -> Error {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => Error::Gpu {
+            what: what.into(),
+            detail: "the device has no memory left for it".into(),
+            advice: "Use a smaller --context, --kv q8 or a smaller quantisation, or close other programs".into(),
+        },
+        other => Error::gpu(what, other),
+    }
+}
+
+#[expect(unsafe_code, reason = "wgpu marks cooperative matrices as experimental")]
+fn experimental(features: &Features) -> wgpu::ExperimentalFeatures {
+    if features.coop.is_some() {
+        // SAFETY: the token only acknowledges that the feature may have bugs; every kernel that uses it is compiled
+        // inside an error scope and has a plain twin.
+        unsafe { wgpu::ExperimentalFeatures::enabled() }
+    } else {
+        wgpu::ExperimentalFeatures::disabled()
+    }
+}

@@ -1,0 +1,112 @@
+//! One compiled kernel: pipeline, layout, and what its bindings must be.
+
+use super::Gpu;
+use super::shader::{self, Constant, Declared};
+use crate::error::{Error, Result};
+
+/// What to compile.
+#[derive(Debug, Clone)]
+pub struct KernelSpec<'a> {
+    /// Path under shaders/ without the ending: "rms_norm", "coop/matmul".
+    pub name: &'a str,
+    /// Entry point; the op's stages have names of their own.
+    pub entry: &'a str,
+    /// Constants written into the text.
+    pub constants: &'a [(&'a str, Constant)],
+    /// Variant of each slot that the host decides: `("weights", "q4")`. `reduce` is chosen from the device.
+    pub pieces: &'a [(&'a str, &'a str)],
+}
+
+/// A pipeline ready to dispatch.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+    pub(super) bindings: Vec<Declared>,
+    pub(super) id: u64,
+    pub(super) label: String,
+}
+
+impl Kernel {
+    /// Compiles one kernel. May be called on several threads.
+    pub fn new(gpu: &Gpu, spec: &KernelSpec<'_>) -> Result<Self> {
+        let mut choices = spec.pieces.to_vec();
+        choices.push(("reduce", if gpu.features.subgroup { "subgroup" } else { "barrier" }));
+        let mut text = shader::assemble(spec.name, spec.constants, &choices)?;
+        if spec.name.starts_with("coop/") {
+            text = coop_text(gpu, text)?;
+        }
+        let bindings = shader::bindings(spec.name, &text)?;
+        let label = if spec.entry == "main" { spec.name.to_owned() } else { format!("{}.{}", spec.name, spec.entry) };
+        let (pipeline, layout) = gpu.scoped(&label, || compile(gpu, &label, spec.entry, &text, &bindings))?;
+        Ok(Self { pipeline, layout, bindings, id: gpu.next_id(), label })
+    }
+
+    /// A faster variant that this driver may fail to compile: its plain twin serves then.
+    pub fn optional(gpu: &Gpu, spec: &KernelSpec<'_>) -> Option<Self> {
+        match Self::new(gpu, spec) {
+            Ok(kernel) => Some(kernel),
+            Err(error) => {
+                tracing::warn!("{} is not used: {error}", spec.name);
+                None
+            }
+        }
+    }
+}
+
+/// Matrix types carry their size in the name, and the directives must stand first.
+fn coop_text(gpu: &Gpu, text: String) -> Result<String> {
+    let Some(shape) = gpu.features.coop else {
+        return Err(Error::shape("cooperative kernel", "an adapter with cooperative matrices", "none"));
+    };
+    let size = shape.side();
+    Ok(text.replace("coop_matMxM", &format!("coop_mat{size}x{size}")))
+}
+
+#[expect(unsafe_code, reason = "wgpu calls it unsafe to leave out the bounds checks")]
+fn compile(
+    gpu: &Gpu,
+    label: &str,
+    entry: &str,
+    text: &str,
+    bindings: &[Declared],
+) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout) {
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(text.into()) };
+    // SAFETY: the text is ours alone; its indices are bounded by the shapes that every op checks before a dispatch,
+    // and the tests run each kernel at odd sizes against its twin with the checks on as well.
+    let module = unsafe { gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
+    let entries: Vec<_> = bindings.iter().map(layout_entry).collect();
+    let layout =
+        gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries });
+    let pipeline_layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(label),
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
+    let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(label),
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some(entry),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        },
+        cache: gpu.disk_cache.cache.as_ref(),
+    });
+    (pipeline, layout)
+}
+
+fn layout_entry(binding: &Declared) -> wgpu::BindGroupLayoutEntry {
+    let ty = if binding.uniform {
+        wgpu::BufferBindingType::Uniform
+    } else {
+        wgpu::BufferBindingType::Storage { read_only: !binding.writes }
+    };
+    wgpu::BindGroupLayoutEntry {
+        binding: binding.index,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: binding.uniform, min_binding_size: None },
+        count: None,
+    }
+}

@@ -1,0 +1,88 @@
+//! A buffer on the device with the shape, element type and name of what lies in it. No arithmetic.
+
+use crate::error::{Error, Result};
+
+/// What one element is, and so which WGSL array types may read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// 32-bit float: `f32` and its vectors.
+    F32,
+    /// 16-bit float, two to a word: `u32` and its vectors through `unpack2x16float`, or `f16`.
+    F16,
+    /// 32-bit unsigned integer, also packed quants: `u32` and its vectors.
+    U32,
+}
+
+impl Element {
+    /// Bytes of one element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 | Self::U32 => 4,
+            Self::F16 => 2,
+        }
+    }
+
+    /// Whether a WGSL array of `scalar` ("f32", "u32", "f16") may read this.
+    pub(super) fn readable_as(self, scalar: &str) -> bool {
+        match self {
+            Self::F32 => scalar == "f32",
+            Self::F16 => scalar == "u32" || scalar == "f16",
+            Self::U32 => scalar == "u32",
+        }
+    }
+}
+
+/// Memory on the device, row-major, outermost dimension first.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    pub(super) buffer: wgpu::Buffer,
+    pub(super) id: u64,
+    /// What it is, for messages: "layers.3.keys".
+    pub label: String,
+    /// Outermost first.
+    pub shape: Vec<usize>,
+    /// Element type.
+    pub element: Element,
+}
+
+impl Tensor {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of all elements.
+    pub fn bytes(&self) -> u64 {
+        (self.len() * self.element.bytes()) as u64
+    }
+
+    /// An error unless the shape and the element type are these. `what` names the op's operand.
+    pub fn expect(&self, what: &str, shape: &[usize], element: Element) -> Result<()> {
+        if self.shape == shape && self.element == element {
+            return Ok(());
+        }
+        Err(Error::shape(
+            format!("{what} (\"{}\")", self.label),
+            format!("{shape:?} of {element:?}"),
+            format!("{:?} of {:?}", self.shape, self.element),
+        ))
+    }
+
+    /// As [`Tensor::expect`] for a buffer that may hold more rows than the step uses.
+    pub fn expect_rows(&self, what: &str, rows: usize, columns: usize, element: Element) -> Result<()> {
+        let fits = self.shape.len() == 2 && self.shape[0] >= rows && self.shape[1] == columns;
+        if fits && self.element == element {
+            return Ok(());
+        }
+        Err(Error::shape(
+            format!("{what} (\"{}\")", self.label),
+            format!("at least [{rows}, {columns}] of {element:?}"),
+            format!("{:?} of {:?}", self.shape, self.element),
+        ))
+    }
+}

@@ -1,0 +1,314 @@
+//! The forward pass. One step takes a run of tokens at the end of the cache to logits.
+//!
+//!     h = embedding[token] * embedding_scale
+//!     for each layer:
+//!         h += residual_scale * attention_out(attention(qkv(norm(h))))
+//!         h += residual_scale * down(swiglu(gate_up(norm(h))))
+//!     logits = head(norm(h) * logit_scale)
+//!
+//! Adding a block's output to the stream is done by the normalisation that follows it.
+
+use std::sync::Arc;
+
+use super::attention_mode::Mode;
+use super::config::ModelConfig;
+use super::linear::Linear;
+use super::plan::MemoryPlan;
+use super::scratch::{Scratch, head_rows};
+use super::sparse::SparseOps;
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, Recorder, Tensor};
+use crate::kv_cache::{KvCache, LayerCache};
+use crate::ops::add_rms_norm::AddRmsNormArgs;
+use crate::ops::attend_dense::AttendDenseArgs;
+use crate::ops::rms_norm::RmsNormArgs;
+use crate::ops::rope_and_store::RopeAndStoreArgs;
+use crate::ops::{AddRmsNorm, AttendDense, Embed, LogProbs, RmsNorm, RopeAndStore, Swiglu, TopLogits};
+use crate::weights::Format;
+
+/// The compiled ops that do not depend on a weight's format.
+pub(super) struct Ops {
+    embed: Embed,
+    rms_norm: RmsNorm,
+    add_rms_norm: AddRmsNorm,
+    rope_and_store: RopeAndStore,
+    attend_dense: AttendDense,
+    swiglu: Swiglu,
+    top_logits: TopLogits,
+    log_probs: LogProbs,
+    sparse: SparseOps,
+}
+
+impl Ops {
+    pub(super) fn sparse(&self) -> &SparseOps {
+        &self.sparse
+    }
+
+    pub(super) fn compile(gpu: &Gpu, config: &ModelConfig, embedding: Format) -> Result<Self> {
+        let (hidden, epsilon) = (config.hidden_size, config.epsilon);
+        Ok(Self {
+            embed: Embed::new(gpu, hidden, embedding)?,
+            rms_norm: RmsNorm::new(gpu, hidden, epsilon)?,
+            add_rms_norm: AddRmsNorm::new(gpu, hidden, epsilon)?,
+            rope_and_store: RopeAndStore::new(gpu, config.heads)?,
+            attend_dense: AttendDense::new(gpu, config.heads)?,
+            swiglu: Swiglu::new(gpu, config.intermediate_size)?,
+            top_logits: TopLogits::new(gpu)?,
+            log_probs: LogProbs::new(gpu)?,
+            sparse: SparseOps::compile(gpu, config)?,
+        })
+    }
+}
+
+/// Weights of one layer.
+pub(super) struct Layer {
+    pub(super) attention_norm: Tensor,
+    pub(super) qkv: Linear,
+    pub(super) attention_out: Linear,
+    pub(super) feed_forward_norm: Tensor,
+    pub(super) gate_up: Linear,
+    pub(super) down: Linear,
+}
+
+/// A model on the device.
+pub struct Model {
+    pub(super) gpu: Arc<Gpu>,
+    pub(super) ops: Ops,
+    pub(super) embedding: Linear,
+    pub(super) head: Option<Linear>,
+    pub(super) layers: Vec<Layer>,
+    pub(super) norm: Tensor,
+    pub(super) scratch: Scratch,
+    /// What it takes.
+    pub memory: MemoryPlan,
+    /// What it is.
+    pub config: ModelConfig,
+}
+
+/// Where a step stands: `tokens` new positions from `start` on.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// Position of the first new token, which is the cache's length before.
+    pub start: usize,
+    /// How many, at most the chunk size.
+    pub tokens: usize,
+    /// Whether attention reads everything.
+    pub mode: Mode,
+}
+
+impl Model {
+    /// The device it lives on.
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
+    }
+
+    /// Tokens that one prefill step may take.
+    pub fn chunk(&self) -> usize {
+        self.scratch.chunk
+    }
+
+    /// A cache of the planned size.
+    pub fn new_cache(&self) -> Result<KvCache> {
+        let config = &self.config;
+        KvCache::new(&self.gpu, config.layers, config.heads, &config.sparse.settings, self.memory.context)
+    }
+
+    /// The tensor that [`Model::record_logits`] leaves the row of logits in: (rows, vocabulary) f32.
+    pub fn logits(&self) -> &Tensor {
+        &self.scratch.logits
+    }
+
+    /// The tensor that [`Model::record_top`] leaves its candidates in.
+    pub fn best(&self) -> &Tensor {
+        &self.scratch.best
+    }
+
+    /// For each layer the list that the last sparse decode step selected from: (1, kv_heads, budget) u32.
+    pub fn selected(&self) -> &[Tensor] {
+        &self.scratch.sparse.selected
+    }
+
+    /// Runs `ids` through all layers, filling the cache. The last block's output is still to be added: that is up to
+    /// [`Model::record_logits`] or [`Model::score`].
+    pub fn record_layers(
+        &self,
+        recorder: &mut Recorder,
+        cache: &KvCache,
+        ids: &[u32],
+        start: usize,
+        mode: Mode,
+    ) -> Result<()> {
+        let step = Step { start, tokens: ids.len(), mode };
+        self.check(step, cache, ids)?;
+        // What an earlier step recorded must be with the driver before its inputs are written over.
+        recorder.submit(&self.gpu)?;
+        self.gpu.write(&self.scratch.ids, 0, ids)?;
+        self.gpu.write(&self.scratch.turns, 0, &self.config.rope.turns(start, ids.len()))?;
+        let s = &self.scratch;
+        let tables = (&s.ids, self.embedding.matrix()?, &s.stream);
+        self.ops.embed.record(&self.gpu, recorder, tables, step.tokens, self.config.embedding_scale)?;
+        for (index, (layer, cache)) in self.layers.iter().zip(&cache.layers).enumerate() {
+            if index == 0 {
+                let args = RmsNormArgs {
+                    x: &s.stream,
+                    weight: &layer.attention_norm,
+                    out: &s.normed,
+                    first_row: 0,
+                    tokens: step.tokens,
+                    scale: 1.0,
+                };
+                self.ops.rms_norm.record(&self.gpu, recorder, &args)?;
+            } else {
+                self.add_and_norm(recorder, &layer.attention_norm, 0, step.tokens, 1.0)?;
+            }
+            self.attention(recorder, (index, layer), cache, step)?;
+            self.add_and_norm(recorder, &layer.feed_forward_norm, 0, step.tokens, 1.0)?;
+            self.feed_forward(recorder, layer, step)?;
+        }
+        Ok(())
+    }
+
+    /// Compressed keys of the first `tokens` positions, from whatever the cache holds.
+    pub fn recompress(&self, recorder: &mut Recorder, cache: &KvCache, tokens: usize) -> Result<()> {
+        const AT_ONCE: usize = 65_536;
+        for layer in &cache.layers {
+            for start in (0..tokens).step_by(AT_ONCE) {
+                let step = Step { start, tokens: AT_ONCE.min(tokens - start), mode: Mode::Dense };
+                self.ops.sparse.record_compress(&self.gpu, recorder, layer, step)?;
+            }
+        }
+        recorder.finish(&self.gpu)
+    }
+
+    /// After [`Model::record_layers`]: the logits of token `row` of the step.
+    pub fn record_logits(&self, recorder: &mut Recorder, row: usize) -> Result<()> {
+        self.add_and_norm(recorder, &self.norm, row, 1, self.config.logit_scale)?;
+        self.head().record_decode(&self.gpu, recorder, &self.scratch.normed, &self.scratch.logits)
+    }
+
+    /// After [`Model::record_logits`]: the best candidates, for the sampler.
+    pub fn record_top(&self, recorder: &mut Recorder) -> Result<()> {
+        let s = &self.scratch;
+        self.ops.top_logits.record(&self.gpu, recorder, &s.logits, &s.top, &s.best)
+    }
+
+    /// After [`Model::record_layers`]: ln of the probability of each of `targets`, the tokens that follow those of the
+    /// step. Waits for the device.
+    pub fn score(&self, recorder: &mut Recorder, targets: &[u32]) -> Result<Vec<f32>> {
+        let s = &self.scratch;
+        recorder.submit(&self.gpu)?;
+        self.gpu.write(&s.targets, 0, targets)?;
+        let rows = head_rows(&self.config);
+        for first in (0..targets.len()).step_by(rows) {
+            let count = rows.min(targets.len() - first);
+            self.add_and_norm(recorder, &self.norm, first, count, self.config.logit_scale)?;
+            self.head().record_prefill(&self.gpu, recorder, &s.normed, &s.logits, count)?;
+            let tensors = (&s.logits, &s.targets, &s.log_probs);
+            self.ops.log_probs.record(&self.gpu, recorder, tensors, first, count)?;
+        }
+        let mut scores: Vec<f32> = recorder.read(&self.gpu, &s.log_probs)?;
+        scores.truncate(targets.len());
+        Ok(scores)
+    }
+
+    fn head(&self) -> &Linear {
+        self.head.as_ref().unwrap_or(&self.embedding)
+    }
+
+    fn add_and_norm(
+        &self,
+        recorder: &mut Recorder,
+        weight: &Tensor,
+        first_row: usize,
+        tokens: usize,
+        scale: f32,
+    ) -> Result<()> {
+        let s = &self.scratch;
+        let args = AddRmsNormArgs {
+            stream: &s.stream,
+            delta: &s.delta,
+            weight,
+            out: &s.normed,
+            first_row,
+            tokens,
+            residual_scale: self.config.residual_scale,
+            scale,
+        };
+        self.ops.add_rms_norm.record(&self.gpu, recorder, &args)
+    }
+
+    fn attention(
+        &self,
+        recorder: &mut Recorder,
+        (index, layer): (usize, &Layer),
+        cache: &LayerCache,
+        step: Step,
+    ) -> Result<()> {
+        let s = &self.scratch;
+        self.multiply(recorder, &layer.qkv, &s.normed, &s.qkv, step)?;
+        let rope = RopeAndStoreArgs {
+            qkv: &s.qkv,
+            turns: &s.turns,
+            queries: &s.queries,
+            keys: &cache.keys,
+            values: &cache.values,
+            start: step.start,
+            tokens: step.tokens,
+        };
+        self.ops.rope_and_store.record(&self.gpu, recorder, &rope)?;
+        let (gpu, ops) = (&self.gpu, &self.ops);
+        ops.sparse.record_compress(gpu, recorder, cache, step)?;
+        match (step.mode, step.tokens) {
+            (Mode::Dense, 1) => ops.attend_dense.record_decode(gpu, recorder, &dense_args(s, cache, step))?,
+            (Mode::Dense, _) => ops.attend_dense.record_prefill(gpu, recorder, &dense_args(s, cache, step))?,
+            (Mode::Sparse, 1) => ops.sparse.record_decode(gpu, recorder, s, cache, (index, step))?,
+            (Mode::Sparse, _) => ops.sparse.record_prefill(gpu, recorder, s, cache, step)?,
+        }
+        self.multiply(recorder, &layer.attention_out, &s.attended, &s.delta, step)
+    }
+
+    fn feed_forward(&self, recorder: &mut Recorder, layer: &Layer, step: Step) -> Result<()> {
+        let s = &self.scratch;
+        self.multiply(recorder, &layer.gate_up, &s.normed, &s.gate_up, step)?;
+        self.ops.swiglu.record(&self.gpu, recorder, &s.gate_up, &s.activated, step.tokens)?;
+        self.multiply(recorder, &layer.down, &s.activated, &s.delta, step)
+    }
+
+    fn multiply(&self, recorder: &mut Recorder, linear: &Linear, x: &Tensor, out: &Tensor, step: Step) -> Result<()> {
+        if step.tokens == 1 {
+            linear.record_decode(&self.gpu, recorder, x, out)
+        } else {
+            linear.record_prefill(&self.gpu, recorder, x, out, step.tokens)
+        }
+    }
+
+    fn check(&self, step: Step, cache: &KvCache, ids: &[u32]) -> Result<()> {
+        let needed = step.start + step.tokens;
+        if needed > cache.capacity {
+            return Err(Error::ContextFull { needed, capacity: cache.capacity, over: needed - cache.capacity });
+        }
+        if step.tokens == 0 || step.tokens > self.scratch.chunk {
+            return Err(Error::shape("tokens of a step", format!("1 to {}", self.scratch.chunk), step.tokens));
+        }
+        match ids.iter().find(|id| **id as usize >= self.config.vocab_size) {
+            None => Ok(()),
+            Some(id) => Err(Error::Text {
+                what: "tokenizer".into(),
+                problem: format!("token {id} is beyond the model's vocabulary of {}", self.config.vocab_size),
+                advice: "The tokenizer and the weights belong to different models".into(),
+            }),
+        }
+    }
+}
+
+fn dense_args<'a>(scratch: &'a Scratch, cache: &'a LayerCache, step: Step) -> AttendDenseArgs<'a> {
+    AttendDenseArgs {
+        queries: &scratch.queries,
+        keys: &cache.keys,
+        values: &cache.values,
+        partial: &scratch.partial,
+        out: &scratch.attended,
+        start: step.start,
+        tokens: step.tokens,
+    }
+}

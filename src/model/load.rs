@@ -1,0 +1,100 @@
+//! From a checkpoint to a model on the device: plan, compile, upload.
+
+use std::sync::Arc;
+
+use super::config::ModelConfig;
+use super::forward::{Layer, Model, Ops};
+use super::linear::{self, Linear, SourceList};
+use super::names;
+use super::plan::{self, MemoryPlan};
+use super::scratch::Scratch;
+use crate::error::{Error, Result};
+use crate::gpu::{Element, Gpu, Tensor};
+use crate::weights::Checkpoint;
+use crate::weights::quantize::Recipe;
+
+/// How to load.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// Positions of the cache; `None` for the model's own number, at most 32 768.
+    pub context: Option<usize>,
+    /// What plain numbers become; `None` keeps them as f16.
+    pub quantize: Option<Recipe>,
+    /// Tokens of a prefill step; `None` chooses.
+    pub chunk: Option<usize>,
+}
+
+impl LoadOptions {
+    /// The context for `config`.
+    pub fn context_for(&self, config: &ModelConfig) -> usize {
+        self.context.unwrap_or_else(|| config.max_positions.min(32_768))
+    }
+}
+
+/// What loading is busy with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Kernels for this adapter.
+    Compiling,
+    /// Weights to the device.
+    Uploading,
+}
+
+/// Hears of progress (stage, done, of how many); an error stops the loading.
+pub type Progress<'a> = dyn FnMut(Stage, u64, u64) -> Result<()> + 'a;
+
+impl Model {
+    /// Loads `checkpoint` onto `gpu`.
+    pub fn load(
+        gpu: &Arc<Gpu>,
+        checkpoint: &Checkpoint,
+        options: &LoadOptions,
+        progress: &mut Progress<'_>,
+    ) -> Result<Self> {
+        let config = ModelConfig::new(checkpoint.config())?;
+        let sources = SourceList::find(checkpoint, &config, options.quantize.as_ref())?;
+        let context = options.context_for(&config);
+        let chunk = options.chunk.unwrap_or_else(|| plan::choose_chunk(gpu, &config, context)).max(1);
+        let memory = MemoryPlan::new(&config, sources.bytes(), context, chunk);
+        memory.check(gpu, &config)?;
+        progress(Stage::Compiling, 0, 1)?;
+        let embedding_format = sources.embedding.format;
+        let (table, ops) = std::thread::scope(|scope| {
+            let ops = scope.spawn(|| Ops::compile(gpu, &config, embedding_format));
+            let table = linear::compile_multipliers(gpu, sources.all());
+            let ops = ops.join().unwrap_or_else(|_| Err(Error::gpu("compiling", "a compiler thread died")));
+            (table, ops)
+        });
+        let (table, ops) = (table?, ops?);
+        gpu.save_pipelines();
+        progress(Stage::Compiling, 1, 1)?;
+        let total = sources.bytes();
+        let mut done = 0;
+        let mut loaded = |bytes: u64| {
+            done += bytes;
+            progress(Stage::Uploading, done, total)
+        };
+        let mut linear = |sources: &[linear::Source]| Linear::load(gpu, checkpoint, &table, sources, &mut loaded);
+        let vector = |name: &str, count: usize| upload_vector(gpu, checkpoint, name, count);
+        let embedding = linear(std::slice::from_ref(&sources.embedding))?;
+        let head = sources.head.as_ref().map(|head| linear(std::slice::from_ref(head))).transpose()?;
+        let mut layers = Vec::with_capacity(config.layers);
+        for (index, layer) in sources.layers.iter().enumerate() {
+            layers.push(Layer {
+                attention_norm: vector(&names::layer(index, "input_layernorm"), config.hidden_size)?,
+                qkv: linear(&layer.qkv)?,
+                attention_out: linear(&layer.attention_out)?,
+                feed_forward_norm: vector(&names::layer(index, "post_attention_layernorm"), config.hidden_size)?,
+                gate_up: linear(&layer.gate_up)?,
+                down: linear(&layer.down)?,
+            });
+        }
+        let norm = vector(names::NORM, config.hidden_size)?;
+        let scratch = Scratch::new(gpu, &config, ops.sparse(), chunk, memory.capacity())?;
+        Ok(Self { gpu: Arc::clone(gpu), ops, embedding, head, layers, norm, scratch, memory, config })
+    }
+}
+
+fn upload_vector(gpu: &Gpu, checkpoint: &Checkpoint, name: &str, count: usize) -> Result<Tensor> {
+    gpu.upload(name, &[count], Element::F32, &checkpoint.vector(name, count)?)
+}

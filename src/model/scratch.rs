@@ -1,0 +1,139 @@
+//! Every activation of a step, allocated once for the largest step.
+
+use super::config::ModelConfig;
+use super::sparse::SparseOps;
+use crate::error::Result;
+use crate::gpu::{Element, Gpu, Tensor};
+use crate::kv_cache::KvCache;
+use crate::ops::attend_dense::AttendDense;
+use crate::ops::top_logits::{TopLogitsScratch, WORDS};
+
+/// Tensors that one step after another writes over. `tokens` is the chunk size.
+pub(crate) struct Scratch {
+    /// (tokens) u32
+    pub(crate) ids: Tensor,
+    /// (tokens, head_dim) f32
+    pub(crate) turns: Tensor,
+    /// (tokens, hidden) f32, the residual stream
+    pub(crate) stream: Tensor,
+    /// (tokens, hidden) f16
+    pub(crate) normed: Tensor,
+    /// (tokens, qkv width) f32
+    pub(crate) qkv: Tensor,
+    /// (tokens, attention width) f16
+    pub(crate) queries: Tensor,
+    /// (tokens, attention width) f16
+    pub(crate) attended: Tensor,
+    /// see `AttendDense::partial_shape`
+    pub(crate) partial: Tensor,
+    pub(crate) sparse: SparseScratch,
+    /// (tokens, hidden) f32, what a block adds to the stream
+    pub(crate) delta: Tensor,
+    /// (tokens, 2 intermediate) f32
+    pub(crate) gate_up: Tensor,
+    /// (tokens, intermediate) f16
+    pub(crate) activated: Tensor,
+    /// (head rows, vocabulary) f32
+    pub(crate) logits: Tensor,
+    /// (tokens, 1) u32, the tokens that follow, for scoring
+    pub(crate) targets: Tensor,
+    /// (tokens, 1) f32
+    pub(crate) log_probs: Tensor,
+    pub(crate) top: TopLogitsScratch,
+    /// (`WORDS`) u32
+    pub(crate) best: Tensor,
+    /// Tokens of the largest step.
+    pub(crate) chunk: usize,
+}
+
+/// What selecting blocks needs on the way.
+pub(crate) struct SparseScratch {
+    /// (values) f32
+    pub(crate) lse: Tensor,
+    /// (kv_heads, tokens, blocks) f32
+    pub(crate) scores: Tensor,
+    /// (tokens, kv_heads, budget) u32
+    pub(crate) ids: Tensor,
+    /// (values) f32
+    pub(crate) partials: Tensor,
+    /// For each layer what its last decode step read: (1, kv_heads, budget) u32
+    pub(crate) selected: Vec<Tensor>,
+}
+
+impl SparseScratch {
+    fn new(gpu: &Gpu, config: &ModelConfig, ops: &SparseOps, rows: usize, capacity: usize) -> Result<Self> {
+        let values = |label: &str, count: usize| gpu.tensor(label, &[count], Element::F32);
+        let selected = |layer: usize| {
+            gpu.tensor(format!("layers.{layer}.selected"), &ops.select_blocks.ids_shape(1), Element::U32)
+        };
+        Ok(Self {
+            lse: values("lse", ops.score_blocks.lse_len(rows, capacity))?,
+            scores: gpu.tensor("scores", &ops.score_blocks.scores_shape(rows, capacity), Element::F32)?,
+            ids: gpu.tensor("ids", &ops.select_blocks.ids_shape(rows), Element::U32)?,
+            partials: values("partials", ops.attend_sparse.partials_len())?,
+            selected: (0..config.layers).map(selected).collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// Rows of logits that scoring computes at a time: enough to use a matmul, small enough for a large vocabulary.
+pub(crate) const HEAD_ROWS: usize = 64;
+
+impl Scratch {
+    pub(crate) fn new(gpu: &Gpu, config: &ModelConfig, ops: &SparseOps, chunk: usize, capacity: usize) -> Result<Self> {
+        let rows = Self::rows(chunk);
+        let tensor = |label: &str, columns: usize, element| gpu.tensor(label, &[rows, columns], element);
+        let (hidden, attention) = (config.hidden_size, config.attention_width());
+        Ok(Self {
+            ids: gpu.tensor("ids", &[chunk], Element::U32)?,
+            turns: tensor("turns", config.heads.head_dim, Element::F32)?,
+            stream: tensor("stream", hidden, Element::F32)?,
+            normed: tensor("normed", hidden, Element::F16)?,
+            qkv: tensor("qkv", config.qkv_width(), Element::F32)?,
+            queries: tensor("queries", attention, Element::F16)?,
+            attended: tensor("attended", attention, Element::F16)?,
+            partial: gpu.tensor("partial", &AttendDense::partial_shape(config.heads), Element::F32)?,
+            sparse: SparseScratch::new(gpu, config, ops, rows, capacity)?,
+            delta: tensor("delta", hidden, Element::F32)?,
+            gate_up: tensor("gate_up", 2 * config.intermediate_size, Element::F32)?,
+            activated: tensor("activated", config.intermediate_size, Element::F16)?,
+            logits: gpu.tensor("logits", &[head_rows(config), config.vocab_size], Element::F32)?,
+            targets: tensor("targets", 1, Element::U32)?,
+            log_probs: tensor("log_probs", 1, Element::F32)?,
+            top: TopLogitsScratch::new(gpu, config.vocab_size)?,
+            best: gpu.tensor("best", &[WORDS], Element::U32)?,
+            chunk,
+        })
+    }
+
+    /// Rows that tensors of a chunk have: whole tiles of the cooperative kernels, which do not check for the last token.
+    fn rows(chunk: usize) -> usize {
+        if chunk < 16 { chunk } else { chunk.next_multiple_of(128) }
+    }
+
+    /// Bytes of a scratch for `chunk` tokens, to within the small tensors.
+    pub(crate) fn bytes(config: &ModelConfig, chunk: usize, context: usize) -> u64 {
+        let settings = &config.sparse.settings;
+        let blocks = KvCache::capacity_for(context) / settings.block_size;
+        let per_token = config.hidden_size * (4 + 2 + 4)
+            + config.qkv_width() * 4
+            + config.attention_width() * 4
+            + config.intermediate_size * (8 + 2)
+            + config.heads.head_dim * 4
+            + config.heads.heads * 4
+            + config.heads.kv_heads * (blocks + settings.budget()) * 4
+            + 12;
+        let partial: usize = AttendDense::partial_shape(config.heads).iter().product();
+        ((Self::rows(chunk) * per_token) + partial * 4 + head_rows(config) * config.vocab_size * 4) as u64
+    }
+
+    /// Bytes that one token takes in the widest tensor.
+    pub(crate) fn widest_row_bytes(config: &ModelConfig) -> u64 {
+        (config.intermediate_size * 8).max(config.qkv_width() * 4).max(config.hidden_size * 4) as u64
+    }
+}
+
+/// Rows of the logits tensor: as many as keep it small beside a large vocabulary.
+pub(crate) fn head_rows(config: &ModelConfig) -> usize {
+    ((32 << 20) / (config.vocab_size * 4)).clamp(1, HEAD_ROWS)
+}

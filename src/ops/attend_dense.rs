@@ -1,0 +1,118 @@
+//! Attention over every key at or before the query. Shader: `shaders/attend_dense.wgsl`.
+
+use super::HeadShape;
+use crate::error::Result;
+use crate::gpu::shader::Constant::U32;
+use crate::gpu::{Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
+
+/// Query rows of a prefill tile.
+const PREFILL_ROWS: usize = 32;
+/// Query rows of a decode tile: the heads of one group.
+const DECODE_ROWS: usize = 16;
+/// Workgroups that a decode step is split into at the most, per KV head: enough to fill a large device.
+const MOST_SPLITS: usize = 128;
+/// Keys below which a split does not pay for its merge.
+const LEAST_KEYS: usize = 64;
+
+/// Dense attention for one shape of heads.
+pub struct AttendDense {
+    prefill: Kernel,
+    split: Kernel,
+    merge: Kernel,
+    heads: HeadShape,
+}
+
+/// What one step reads and writes.
+pub struct AttendDenseArgs<'a> {
+    /// (tokens, heads * head_dim) f16, rotated
+    pub queries: &'a Tensor,
+    /// (kv_heads, capacity, head_dim) f16
+    pub keys: &'a Tensor,
+    /// (kv_heads, capacity, head_dim) f16
+    pub values: &'a Tensor,
+    /// See [`AttendDense::partial_shape`].
+    pub partial: &'a Tensor,
+    /// (tokens, heads * head_dim) f16
+    pub out: &'a Tensor,
+    /// Position of the first token.
+    pub start: usize,
+    /// How many; 1 for a decode step.
+    pub tokens: usize,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Params {
+    tokens: u32,
+    start: u32,
+    capacity: u32,
+    keys_per_split: u32,
+    splits: u32,
+}
+
+impl AttendDense {
+    /// Compiles for one shape of heads.
+    pub fn new(gpu: &Gpu, heads: HeadShape) -> Result<Self> {
+        // Sixteen keys keep a tile within the 16 KiB that every device has; 32 halve the barriers where there is room.
+        let tile_keys = if gpu.max_workgroup_bytes() >= 24 << 10 { 32 } else { 16 };
+        let build = |entry, rows: usize, tile_keys: u32| {
+            let mut constants = heads.constants();
+            constants.extend([("ROWS", U32(rows as u32)), ("TILE_KEYS", U32(tile_keys))]);
+            Kernel::new(gpu, &KernelSpec { name: "attend_dense", entry, constants: &constants, pieces: &[] })
+        };
+        Ok(Self {
+            prefill: build("prefill", PREFILL_ROWS, tile_keys)?,
+            split: build("split", DECODE_ROWS, 32)?,
+            merge: build("merge", DECODE_ROWS, 32)?,
+            heads,
+        })
+    }
+
+    /// Shape of the f32 scratch that decode steps need, whatever the cache's length.
+    pub fn partial_shape(heads: HeadShape) -> [usize; 2] {
+        [heads.heads * MOST_SPLITS, heads.head_dim + 2]
+    }
+
+    /// Appends one dispatch for many tokens.
+    pub fn record_prefill(&self, gpu: &Gpu, recorder: &mut Recorder, args: &AttendDenseArgs<'_>) -> Result<()> {
+        let params = self.check(args, 0, 0)?;
+        let rows = args.tokens * self.heads.group();
+        let size = [rows.div_ceil(PREFILL_ROWS) as u32, self.heads.kv_heads as u32, 1];
+        let pairs = args.tokens * (args.start + args.tokens.div_ceil(2));
+        let work = (pairs * self.heads.heads * self.heads.head_dim * 2) as u64;
+        recorder.dispatch(gpu, &self.prefill, &tensors(args), &params, size, work)
+    }
+
+    /// Appends two dispatches for one token: splits, and their merge.
+    pub fn record_decode(&self, gpu: &Gpu, recorder: &mut Recorder, args: &AttendDenseArgs<'_>) -> Result<()> {
+        let keys = args.start + 1;
+        let keys_per_split = keys.div_ceil(MOST_SPLITS).next_multiple_of(LEAST_KEYS);
+        let splits = keys.div_ceil(keys_per_split);
+        let params = self.check(args, keys_per_split, splits)?;
+        args.partial.expect("attend_dense partial", &Self::partial_shape(self.heads), Element::F32)?;
+        let work = (keys * self.heads.heads * self.heads.head_dim * 2) as u64;
+        let parts = self.heads.group().div_ceil(DECODE_ROWS);
+        let size = [splits as u32, self.heads.kv_heads as u32, parts as u32];
+        recorder.dispatch(gpu, &self.split, &tensors(args), &params, size, work)?;
+        let work = (splits * self.heads.heads * self.heads.head_dim) as u64;
+        recorder.dispatch(gpu, &self.merge, &tensors(args), &params, [self.heads.heads as u32, 1, 1], work)
+    }
+
+    fn check(&self, args: &AttendDenseArgs<'_>, keys_per_split: usize, splits: usize) -> Result<Params> {
+        let width = self.heads.heads * self.heads.head_dim;
+        args.queries.expect_rows("attend_dense queries", args.tokens, width, Element::F16)?;
+        args.out.expect_rows("attend_dense out", args.tokens, width, Element::F16)?;
+        let capacity = self.heads.expect_cache("attend_dense", args.keys, args.values, args.start + args.tokens)?;
+        Ok(Params {
+            tokens: args.tokens as u32,
+            start: args.start as u32,
+            capacity: capacity as u32,
+            keys_per_split: keys_per_split as u32,
+            splits: splits as u32,
+        })
+    }
+}
+
+fn tensors<'a>(args: &AttendDenseArgs<'a>) -> [crate::gpu::Binding<'a>; 5] {
+    [args.queries.into(), args.keys.into(), args.values.into(), args.partial.into(), args.out.into()]
+}

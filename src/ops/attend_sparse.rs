@@ -1,0 +1,195 @@
+//! Attention over the selected blocks. Shaders: `shaders/attend_sparse.wgsl`, `attend_sparse_merge.wgsl`, and for chunks
+//! where the adapter has cooperative matrices `coop/attend_sparse.wgsl`.
+
+use super::{ROW_GROUP, quads};
+use crate::error::{Error, Result};
+use crate::gpu::shader::Constant::{F32, U32};
+use crate::gpu::{Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
+use crate::sparse_settings::{HeadShape, SparseSettings};
+
+/// Keys of a tile.
+const TILE: usize = 64;
+/// Tokens of a cooperative workgroup, and the most heads of a group it takes.
+const COOP_TOKENS: usize = 4;
+const COOP_HEADS: usize = 16;
+
+/// Attends over selected blocks for one model.
+pub struct AttendSparse {
+    prefill: Kernel,
+    decode: Kernel,
+    merge: Kernel,
+    coop: Option<Kernel>,
+    shape: HeadShape,
+    settings: SparseSettings,
+}
+
+/// What one step reads and writes.
+pub struct AttendSparseArgs<'a> {
+    /// (tokens, heads, head_dim) f16, rotated; also as (tokens, heads * head_dim)
+    pub q: &'a Tensor,
+    /// (kv_heads, capacity, head_dim) f16
+    pub keys: &'a Tensor,
+    /// (kv_heads, capacity, head_dim) f16
+    pub values: &'a Tensor,
+    /// (at least tokens, kv_heads, budget) u32, from select_blocks
+    pub ids: &'a Tensor,
+    /// Scratch, f32: at least [`AttendSparse::partials_len`] values
+    pub partials: &'a Tensor,
+    /// (tokens, heads, head_dim) f16; also as (tokens, heads * head_dim)
+    pub out: &'a Tensor,
+    /// Position of the first token.
+    pub start: usize,
+    /// How many tokens.
+    pub tokens: usize,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Params {
+    start: u32,
+    capacity: u32,
+    tiles: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct CoopParams {
+    start: u32,
+    capacity: u32,
+    tokens: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct MergeParams {
+    tiles: u32,
+}
+
+impl AttendSparse {
+    /// Compiles for one model.
+    pub fn new(gpu: &Gpu, shape: HeadShape, settings: SparseSettings) -> Result<Self> {
+        let quads = quads(&shape);
+        let constants = [
+            ("GROUP_SIZE", U32(64 * quads)),
+            ("QUADS", U32(quads)),
+            ("HEADS", U32(shape.heads as u32)),
+            ("GROUP", U32(shape.group() as u32)),
+            ("HEAD_DIM", U32(shape.head_dim as u32)),
+            ("SCALE", F32(shape.scale())),
+            ("BLOCK", U32(settings.block_size as u32)),
+            ("BUDGET", U32(settings.budget() as u32)),
+        ];
+        let for_merge = [
+            ("GROUP_SIZE", U32(ROW_GROUP)),
+            ("HEAD_DIM", U32(shape.head_dim as u32)),
+            ("SLICES", U32(ROW_GROUP / shape.head_dim as u32)),
+        ];
+        let plain = |entry| KernelSpec { name: "attend_sparse", entry, constants: &constants, pieces: &[] };
+        let merge = KernelSpec { name: "attend_sparse_merge", entry: "main", constants: &for_merge, pieces: &[] };
+        Ok(Self {
+            prefill: Kernel::new(gpu, &plain("prefill"))?,
+            decode: Kernel::new(gpu, &plain("decode"))?,
+            merge: Kernel::new(gpu, &merge)?,
+            coop: Self::coop(gpu, shape, settings),
+            shape,
+            settings,
+        })
+    }
+
+    /// The cooperative form, where the adapter and the sizes allow it.
+    fn coop(gpu: &Gpu, shape: HeadShape, settings: SparseSettings) -> Option<Kernel> {
+        let (side, subgroup) = (gpu.features.coop?.side(), gpu.features.subgroup_size?);
+        if shape.group() > COOP_HEADS || !settings.block_size.is_multiple_of(side as usize) || subgroup > 64 {
+            return None;
+        }
+        let constants = [
+            ("M", U32(side)),
+            ("SUBGROUP", U32(subgroup)),
+            ("HEADS", U32(shape.heads as u32)),
+            ("GROUP", U32(shape.group() as u32)),
+            ("HEAD_DIM", U32(shape.head_dim as u32)),
+            ("SCALE", F32(shape.scale())),
+            ("BLOCK", U32(settings.block_size as u32)),
+            ("BUDGET", U32(settings.budget() as u32)),
+        ];
+        let spec = KernelSpec { name: "coop/attend_sparse", entry: "main", constants: &constants, pieces: &[] };
+        Kernel::optional(gpu, &spec)
+    }
+
+    /// Values of scratch that the decode of a token needs, at any depth.
+    pub fn partials_len(&self) -> usize {
+        self.shape.heads * self.settings.first_choice().div_ceil(TILE) * (self.shape.head_dim + 2)
+    }
+
+    /// Appends one dispatch for a chunk.
+    pub fn record_prefill(&self, gpu: &Gpu, recorder: &mut Recorder, args: &AttendSparseArgs<'_>) -> Result<()> {
+        let capacity = self.check(args)?;
+        let slots: usize = (args.start..args.start + args.tokens).map(|position| self.slots(position)).sum();
+        if let Some(kernel) = &self.coop {
+            let params =
+                CoopParams { start: args.start as u32, capacity: capacity as u32, tokens: args.tokens as u32 };
+            let tensors = [args.q.into(), args.keys.into(), args.values.into(), args.ids.into(), args.out.into()];
+            let size = [args.tokens.div_ceil(COOP_TOKENS) as u32, self.shape.kv_heads as u32, 1];
+            return recorder.dispatch(gpu, kernel, &tensors, &params, size, self.work(slots));
+        }
+        let params = Params { start: args.start as u32, capacity: capacity as u32, tiles: 0 };
+        let size = [args.tokens as u32, self.head_tiles() as u32, 1];
+        recorder.dispatch(gpu, &self.prefill, &self.tensors(args), &params, size, self.work(slots))
+    }
+
+    /// Appends two dispatches for one token.
+    pub fn record_decode(&self, gpu: &Gpu, recorder: &mut Recorder, args: &AttendSparseArgs<'_>) -> Result<()> {
+        if args.tokens != 1 {
+            return Err(Error::shape("attend_sparse decode", "one token", args.tokens));
+        }
+        let capacity = self.check(args)?;
+        let slots = self.slots(args.start);
+        let tiles = slots.div_ceil(TILE) as u32;
+        let params = Params { start: args.start as u32, capacity: capacity as u32, tiles };
+        let size = [tiles, self.head_tiles() as u32, 1];
+        recorder.dispatch(gpu, &self.decode, &self.tensors(args), &params, size, self.work(slots))?;
+        let tensors = [args.partials.into(), args.out.into()];
+        let work = u64::from(tiles) * (self.shape.heads * self.shape.head_dim) as u64;
+        let size = [self.shape.heads as u32, 1, 1];
+        recorder.dispatch(gpu, &self.merge, &tensors, &MergeParams { tiles }, size, work)
+    }
+
+    /// Tokens that the query at `position` reads.
+    fn slots(&self, position: usize) -> usize {
+        let block = self.settings.block_size;
+        (self.settings.count(position) - 1) * block + position % block + 1
+    }
+
+    /// Multiply-adds of keys and values for `slots` tokens read.
+    fn work(&self, slots: usize) -> u64 {
+        (slots * self.shape.heads * self.shape.head_dim * 2) as u64
+    }
+
+    /// Workgroups for the heads of a token: up to 16 heads of one KV head each.
+    fn head_tiles(&self) -> usize {
+        self.shape.kv_heads * self.shape.group().div_ceil(4 * quads(&self.shape) as usize)
+    }
+
+    fn tensors<'a>(&self, args: &AttendSparseArgs<'a>) -> [crate::gpu::Binding<'a>; 6] {
+        [args.q.into(), args.keys.into(), args.values.into(), args.ids.into(), args.out.into(), args.partials.into()]
+    }
+
+    fn check(&self, args: &AttendSparseArgs<'_>) -> Result<usize> {
+        let HeadShape { heads, kv_heads, head_dim } = self.shape;
+        let end = args.start + args.tokens;
+        let capacity = super::cache_capacity("attend_sparse keys", args.keys, end, self.settings.block_size)?;
+        let cache = [kv_heads, capacity, head_dim];
+        args.keys.expect("attend_sparse keys", &cache, Element::F16)?;
+        args.values.expect("attend_sparse values", &cache, Element::F16)?;
+        super::expect_heads("attend_sparse q", args.q, args.tokens, heads * head_dim)?;
+        super::expect_heads("attend_sparse out", args.out, args.tokens, heads * head_dim)?;
+        let ids = [args.tokens, kv_heads, self.settings.budget()];
+        super::expect_rows_of("attend_sparse ids", args.ids, &ids, Element::U32)?;
+        let needed = self.partials_len();
+        if args.partials.element != Element::F32 || args.partials.len() < needed {
+            let found = format!("{:?}", args.partials.shape);
+            return Err(Error::shape("attend_sparse partials", format!("{needed} of F32"), found));
+        }
+        Ok(capacity)
+    }
+}

@@ -1,0 +1,76 @@
+//! The blocks that each query reads, from their scores. Shader: `shaders/select_blocks.wgsl`.
+
+use super::ROW_GROUP;
+use crate::error::{Error, Result};
+use crate::gpu::shader::Constant::U32;
+use crate::gpu::{Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
+use crate::sparse_settings::{HeadShape, SparseSettings};
+
+/// Most blocks of a text: two counts of them share a word in the kernel.
+const MOST_BLOCKS: usize = 32_768;
+
+/// Ranks blocks for one model.
+pub struct SelectBlocks {
+    kernel: Kernel,
+    shape: HeadShape,
+    settings: SparseSettings,
+}
+
+/// What one selection reads and writes.
+pub struct SelectBlocksArgs<'a> {
+    /// (kv_heads, at least tokens, blocks) f32
+    pub scores: &'a Tensor,
+    /// (at least tokens, kv_heads, budget) u32: ascending, then `reference::NO_BLOCK`
+    pub ids: &'a Tensor,
+    /// Position of the first token.
+    pub start: usize,
+    /// How many tokens.
+    pub tokens: usize,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Params {
+    start: u32,
+    row_stride: u32,
+    head_stride: u32,
+}
+
+impl SelectBlocks {
+    /// Compiles for one model.
+    pub fn new(gpu: &Gpu, shape: HeadShape, settings: SparseSettings) -> Result<Self> {
+        let constants = [
+            ("GROUP_SIZE", U32(ROW_GROUP)),
+            ("KV_HEADS", U32(shape.kv_heads as u32)),
+            ("BLOCK", U32(settings.block_size as u32)),
+            ("BUDGET", U32(settings.budget() as u32)),
+            ("INIT_BLOCKS", U32(settings.init_blocks as u32)),
+            ("LOCAL_BLOCKS", U32(settings.local_blocks() as u32)),
+            ("FREE_BLOCKS", U32(settings.free_blocks() as u32)),
+        ];
+        let scan = if gpu.features.subgroup { "subgroup" } else { "barrier" };
+        let spec =
+            KernelSpec { name: "select_blocks", entry: "main", constants: &constants, pieces: &[("scan", scan)] };
+        Ok(Self { kernel: Kernel::new(gpu, &spec)?, shape, settings })
+    }
+
+    /// Shape of the list for `tokens` queries.
+    pub fn ids_shape(&self, tokens: usize) -> [usize; 3] {
+        [tokens, self.shape.kv_heads, self.settings.budget()]
+    }
+
+    /// Appends one dispatch, for a chunk or for one token: a workgroup per token and KV head.
+    pub fn record(&self, gpu: &Gpu, recorder: &mut Recorder, args: &SelectBlocksArgs<'_>) -> Result<()> {
+        let kv_heads = self.shape.kv_heads;
+        let blocks = (args.start + args.tokens).div_ceil(self.settings.block_size);
+        if blocks > MOST_BLOCKS {
+            return Err(Error::shape("select_blocks blocks", format!("at most {MOST_BLOCKS}"), blocks));
+        }
+        let (row_stride, head_stride) = super::score_strides(args.scores, kv_heads, args.tokens, blocks)?;
+        super::expect_rows_of("select_blocks ids", args.ids, &self.ids_shape(args.tokens), Element::U32)?;
+        let params = Params { start: args.start as u32, row_stride, head_stride };
+        let tensors = [args.scores.into(), args.ids.into()];
+        let work = (args.tokens * kv_heads * blocks * 5) as u64;
+        recorder.dispatch(gpu, &self.kernel, &tensors, &params, [args.tokens as u32, kv_heads as u32, 1], work)
+    }
+}

@@ -1,0 +1,305 @@
+//! Whole models: the device and the twins against log-probabilities from an independent PyTorch program
+//! (tests/data/oracle.py), and one way of computing against another.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use foveal::gpu::{Gpu, GpuOptions};
+use foveal::model::{Attention, LoadOptions, Mode};
+use foveal::session::Session;
+use foveal::weights::Checkpoint;
+
+use crate::harness::gpu_variants;
+
+/// One row of expected.json.
+#[derive(serde::Deserialize)]
+struct Expected {
+    token_ids: Vec<u32>,
+    runs: Vec<Run>,
+}
+
+#[derive(serde::Deserialize)]
+struct Run {
+    attention: String,
+    variant: String,
+    lse: String,
+    tokens: usize,
+    logprobs: Vec<Option<f32>>,
+    /// Positions at which other blocks are nearly as good, so that rounding may choose them.
+    near_ties: Vec<usize>,
+}
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoints").join(name)
+}
+
+fn all_folders() -> Vec<String> {
+    let entries = std::fs::read_dir(folder("")).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert!(names.len() >= 9, "{names:?}");
+    names
+}
+
+fn expected(name: &str) -> Expected {
+    serde_json::from_slice(&std::fs::read(folder(name).join("expected.json")).unwrap()).unwrap()
+}
+
+fn options(chunk: Option<usize>) -> LoadOptions {
+    LoadOptions { context: Some(1024), chunk, quantize: None }
+}
+
+pub(crate) fn gpu_session(gpu: &Arc<Gpu>, path: &Path, options: &LoadOptions) -> Session {
+    let checkpoint = Checkpoint::open(path).unwrap();
+    Session::on_gpu(gpu, &checkpoint, options, Duration::from_secs(1), &mut |_, _, _| Ok(())).unwrap()
+}
+
+pub(crate) fn cpu_session(path: &Path, options: &LoadOptions) -> Session {
+    Session::on_cpu(&Checkpoint::open(path).unwrap(), options, &mut |_, _, _| Ok(())).unwrap()
+}
+
+/// (largest, mean) difference.
+fn difference(got: &[f32], run: &Run) -> (f32, f32) {
+    difference_until(got, run, run.tokens - 1)
+}
+
+fn difference_until(got: &[f32], run: &Run, end: usize) -> (f32, f32) {
+    let wanted: Vec<f32> = run.logprobs.iter().skip(1).map(|value| value.unwrap()).collect();
+    assert_eq!(got.len(), wanted.len());
+    let gaps: Vec<f32> = got.iter().zip(&wanted).take(end).map(|(a, b)| (a - b).abs()).collect();
+    assert!(gaps.iter().all(|gap| gap.is_finite()));
+    (gaps.iter().copied().fold(0.0, f32::max), gaps.iter().sum::<f32>() / gaps.len() as f32)
+}
+
+#[test]
+fn twins_agree_with_pytorch() {
+    for name in all_folders() {
+        let expected = expected(&name);
+        let run = expected.runs.iter().find(|run| run.attention == "dense").unwrap();
+        let mut session = cpu_session(&folder(&name), &options(Some(33)));
+        session.set_attention(Attention::Dense);
+        let got = session.score(&expected.token_ids, &mut |_, _| Ok(())).unwrap();
+        let (worst, mean) = difference(&got, run);
+        assert!(worst < 1e-4, "{name}: largest difference {worst}, mean {mean}");
+    }
+}
+
+#[test]
+fn device_agrees_with_pytorch() {
+    for (variant, gpu) in gpu_variants() {
+        for name in all_folders() {
+            let expected = expected(&name);
+            let run = expected.runs.iter().find(|run| run.attention == "dense").unwrap();
+            let mut session = gpu_session(gpu, &folder(&name), &options(None));
+            session.set_attention(Attention::Dense);
+            let got = session.score(&expected.token_ids, &mut |_, _| Ok(())).unwrap();
+            let (worst, mean) = difference(&got, run);
+            assert!(worst < 2e-2 && mean < 3e-3, "{name}, {variant}: largest difference {worst}, mean {mean}");
+        }
+    }
+}
+
+/// A copy of the folder whose config.json names the variant and the kind of denominators of `run`.
+fn with_variant(name: &str, run: &Run) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(folder(name)).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let path = copy.path().join("config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    config["sparse_config"]["variant"] = run.variant.clone().into();
+    config["sparse_config"]["lse"] = run.lse.clone().into();
+    std::fs::write(&path, config.to_string()).unwrap();
+    copy
+}
+
+/// Sparse and automatic runs of the folders that have a sparse_config, on one engine.
+fn check_sparse_runs(what: &str, worst_allowed: f32, mean_allowed: f32, session: impl Fn(&Path) -> Session) {
+    let mut runs = 0;
+    for name in ["minicpm_sparse", "minicpm_sparse_group16"] {
+        let expected = expected(name);
+        for run in expected.runs.iter().filter(|run| run.attention != "dense") {
+            let folder = with_variant(name, run);
+            let mut session = session(folder.path());
+            session.set_attention(run.attention.parse().unwrap());
+            let got = session.score(&expected.token_ids[..run.tokens], &mut |_, _| Ok(())).unwrap();
+            // A position whose selection hangs on rounding may differ, and so may what reads its keys afterwards.
+            let end = run.near_ties.first().copied().unwrap_or(run.tokens) - 1;
+            let (worst, mean) = difference_until(&got, run, end);
+            let label = format!("{name} {} {} {}, {what}", run.attention, run.variant, run.lse);
+            assert!(end > 350, "{label}: only {end} positions to compare");
+            assert!(worst < worst_allowed && mean < mean_allowed, "{label}: largest {worst}, mean {mean}");
+            runs += 1;
+        }
+    }
+    assert_eq!(runs, 12);
+}
+
+#[test]
+fn sparse_twins_agree_with_pytorch() {
+    check_sparse_runs("twins", 1e-4, 1e-4, |folder| cpu_session(folder, &options(Some(100))));
+}
+
+#[test]
+fn sparse_device_agrees_with_pytorch() {
+    for (variant, gpu) in gpu_variants() {
+        check_sparse_runs(variant, 2e-2, 3e-3, |folder| gpu_session(gpu, folder, &options(Some(128))));
+    }
+}
+
+/// Logits after `tokens` in the sparse mode, read in chunks of `chunk`.
+fn sparse_logits(gpu: &Arc<Gpu>, tokens: &[u32], chunk: usize) -> Vec<f32> {
+    let mut session = gpu_session(gpu, &folder("minicpm_sparse"), &options(Some(chunk)));
+    session.set_attention(Attention::Sparse);
+    session.feed(tokens, &mut |_, _| Ok(())).unwrap();
+    session.logits().unwrap()
+}
+
+#[test]
+fn sparse_chunks_of_any_size_give_the_same_logits() {
+    for (variant, gpu) in gpu_variants() {
+        // Up to where the first selection hangs on rounding.
+        let tokens = &expected("minicpm_sparse").token_ids[..419];
+        let wanted = sparse_logits(gpu, tokens, 512);
+        for chunk in [1, 17, 100] {
+            let got = sparse_logits(gpu, tokens, chunk);
+            let worst = got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 1e-2, "{variant}, chunk {chunk}: {worst}");
+        }
+    }
+}
+
+#[test]
+fn auto_becomes_sparse_inside_an_answer_and_says_what_it_read() {
+    for (variant, gpu) in gpu_variants() {
+        let tokens = expected("minicpm_sparse").token_ids;
+        let mut session = gpu_session(gpu, &folder("minicpm_sparse"), &options(Some(100)));
+        session.set_trace(true);
+        // dense_len is 448: with the new token the cache reaches it at position 447.
+        let next = session.feed(&tokens[..446], &mut |_, _| Ok(())).unwrap();
+        assert_eq!((next.mode, next.trace.unwrap().readers.len()), (Mode::Dense, 0), "{variant}");
+        assert_eq!(session.advance(tokens[446]).unwrap().mode, Mode::Dense, "{variant}");
+        let next = session.advance(tokens[447]).unwrap();
+        assert_eq!(next.mode, Mode::Sparse, "{variant}");
+        let trace = next.trace.unwrap();
+        // 2 layers of 2 KV heads; 7 blocks, of which 1 first, 3 local and 2 free ones are read.
+        assert_eq!(trace.readers.len(), 4, "{variant}");
+        for reader in 0..4 {
+            let ids = &trace.readers[reader];
+            assert!(ids.len() == 6 && ids.is_sorted() && ids.ends_with(&[4, 5, 6]) && ids[0] == 0, "{variant} {ids:?}");
+            assert_eq!(trace.free_blocks(reader).count(), 2, "{variant}");
+        }
+        assert_eq!(trace.tokens_read(), 6 * 64, "{variant}");
+        assert_eq!(trace.votes().iter().sum::<u32>(), 8, "{variant}");
+        // The device reads what the twins select.
+        let mut twins = cpu_session(&folder("minicpm_sparse"), &options(None));
+        twins.set_trace(true);
+        twins.feed(&tokens[..446], &mut |_, _| Ok(())).unwrap();
+        twins.advance(tokens[446]).unwrap();
+        assert_eq!(twins.advance(tokens[447]).unwrap().trace.unwrap(), trace, "{variant}");
+    }
+}
+
+#[test]
+fn changing_the_mode_reads_again_only_from_where_it_matters() {
+    for (_, gpu) in gpu_variants() {
+        let tokens = expected("minicpm_sparse").token_ids;
+        let mut session = gpu_session(gpu, &folder("minicpm_sparse"), &options(Some(100)));
+        session.set_attention(Attention::Dense);
+        session.feed(&tokens[..600], &mut |_, _| Ok(())).unwrap();
+        session.set_attention(Attention::Sparse);
+        let mut computed = None;
+        session
+            .feed(&tokens[..600], &mut |_, total| {
+                computed = Some(total);
+                Ok(())
+            })
+            .unwrap();
+        // The budget is 6 blocks: the first 384 tokens read everything in both modes.
+        assert_eq!(computed, Some(600 - 384));
+    }
+}
+
+#[test]
+fn any_chunk_size_gives_the_same_logits() {
+    for (variant, gpu) in gpu_variants() {
+        for name in ["minicpm_tied", "llama_tied_group16"] {
+            let tokens = expected(name).token_ids;
+            let mut whole = gpu_session(gpu, &folder(name), &options(Some(512)));
+            whole.feed(&tokens, &mut |_, _| Ok(())).unwrap();
+            let wanted = whole.logits().unwrap();
+            for chunk in [1, 2, 7, 16, 64] {
+                let mut session = gpu_session(gpu, &folder(name), &options(Some(chunk)));
+                session.feed(&tokens, &mut |_, _| Ok(())).unwrap();
+                let got = session.logits().unwrap();
+                let worst = got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(worst < 1e-2, "{name}, {variant}, chunk {chunk}: {worst}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_turn_and_an_edit_give_what_one_prompt_gives() {
+    for (variant, gpu) in gpu_variants() {
+        let path = folder("minicpm_tied");
+        let tokens = expected("minicpm_tied").token_ids;
+        let mut session = gpu_session(gpu, &path, &options(Some(16)));
+        // A first turn that went another way at token 20, then on from the common beginning.
+        let mut first: Vec<u32> = tokens[..30].to_vec();
+        first[20] = (first[20] + 1) % 200;
+        session.feed(&first, &mut |_, _| Ok(())).unwrap();
+        session.advance(tokens[3]).unwrap();
+        let mut computed = Vec::new();
+        session
+            .feed(&tokens, &mut |done, total| {
+                computed.push((done, total));
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(computed[0], (0, tokens.len() - 20), "only what follows the common beginning is computed");
+        let got = session.logits().unwrap();
+        let mut fresh = gpu_session(gpu, &path, &options(None));
+        fresh.feed(&tokens, &mut |_, _| Ok(())).unwrap();
+        let wanted = fresh.logits().unwrap();
+        let worst = got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-2, "{variant}: {worst}");
+    }
+}
+
+#[test]
+fn greedy_output_is_the_same_twice_and_on_the_processor() {
+    let path = folder("minicpm_tied");
+    let tokens = expected("minicpm_tied").token_ids;
+    let greedy = |mut session: Session| {
+        let mut next = session.feed(&tokens, &mut |_, _| Ok(())).unwrap();
+        let mut out = Vec::new();
+        for _ in 0..24 {
+            let token = next.top.candidates[0].0;
+            out.push(token);
+            next = session.advance(token).unwrap();
+        }
+        out
+    };
+    for (variant, gpu) in gpu_variants() {
+        let first = greedy(gpu_session(gpu, &path, &options(Some(16))));
+        assert_eq!(first, greedy(gpu_session(gpu, &path, &options(Some(16)))), "{variant}");
+        assert_eq!(first, greedy(cpu_session(&path, &options(None))), "{variant}: against the twins");
+    }
+}
+
+#[test]
+fn too_long_a_prompt_says_by_how_much() {
+    let mut session = cpu_session(&folder("minicpm_tied"), &LoadOptions { context: Some(64), ..options(None) });
+    let error = session.feed(&[5; 70], &mut |_, _| Ok(())).unwrap_err().to_string();
+    assert!(error.contains("70 tokens, 6 more than the context of 64"), "{error}");
+}
+
+#[test]
+fn no_adapter_of_that_name() {
+    let options = GpuOptions { device: Some("no such card".into()), ..Default::default() };
+    let error = Gpu::open(&options).err().unwrap().to_string();
+    assert!(error.contains("no usable graphics adapter"), "{error}");
+}

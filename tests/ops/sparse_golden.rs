@@ -1,0 +1,252 @@
+//! The chain against outputs of the official CUDA kernels, and against vectors of a NumPy reference in float64.
+//!
+//! tests/data/README.md describes the files. FOVEAL_GOLDEN names another folder of golden files.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use foveal::reference::{self, NO_BLOCK};
+use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
+use half::{bf16, f16};
+use safetensors::{Dtype, SafeTensors};
+
+use super::sparse_chain::{Case, Chain};
+use crate::harness::{close, on_each_gpu, read_f32, recorder};
+
+/// One tensor as f32, whatever it is stored as.
+fn floats(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
+    let view = file.tensor(name).unwrap();
+    let halves = view.data().chunks(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
+    match view.dtype() {
+        Dtype::F32 => view.data().chunks(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        Dtype::F16 => halves.map(|v| f16::from_bits(v).to_f32()).collect(),
+        Dtype::BF16 => halves.map(|v| bf16::from_bits(v).to_f32()).collect(),
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+fn integers(file: &SafeTensors<'_>, name: &str) -> Vec<i64> {
+    let view = file.tensor(name).unwrap();
+    match view.dtype() {
+        Dtype::I32 => view.data().chunks(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]).into()).collect(),
+        Dtype::I64 => {
+            view.data().chunks(8).map(|b| i64::from_le_bytes(b.try_into().unwrap())).collect()
+        }
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+fn shape(file: &SafeTensors<'_>, name: &str) -> Vec<usize> {
+    file.tensor(name).unwrap().shape().to_vec()
+}
+
+/// From (tokens, heads, dim) to (heads, capacity, dim).
+fn cache(data: &[f32], heads: usize, dim: usize, capacity: usize) -> Vec<f32> {
+    let mut out = vec![0.0; heads * capacity * dim];
+    for (row, values) in data.chunks(dim).enumerate() {
+        let at = (row % heads * capacity + row / heads) * dim;
+        out[at..at + dim].copy_from_slice(values);
+    }
+    out
+}
+
+/// |a - b| over |b|, rows as vectors.
+fn relative(a: &[f32], b: &[f32]) -> f32 {
+    let difference: f32 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
+    (difference / b.iter().map(|b| b * b).sum::<f32>()).sqrt()
+}
+
+fn jaccard(a: &[u32], b: &[u32]) -> f64 {
+    let of = |ids: &[u32]| ids.iter().copied().filter(|id| *id != NO_BLOCK).collect::<BTreeSet<_>>();
+    let (a, b) = (of(a), of(b));
+    a.intersection(&b).count() as f64 / a.union(&b).count() as f64
+}
+
+/// Lists of `width` ids without the blocks after the query's own, padded to the budget.
+fn official(ids: &[i64], positions: &[usize], kv_heads: usize, settings: &SparseSettings) -> Vec<u32> {
+    let (rows, budget) = (positions.len(), settings.budget());
+    let width = ids.len() / (rows * kv_heads);
+    let mut out = Vec::new();
+    for (row, position) in positions.iter().enumerate() {
+        let last = (position / settings.block_size) as i64;
+        for head in 0..kv_heads {
+            let list = &ids[(head * rows + row) * width..][..width];
+            let kept: Vec<u32> = list.iter().filter(|id| (0..=last).contains(*id)).map(|id| *id as u32).collect();
+            out.extend_from_slice(&kept);
+            out.extend(std::iter::repeat_n(NO_BLOCK, budget - kept.len()));
+        }
+    }
+    out
+}
+
+fn golden_files() -> Vec<PathBuf> {
+    let folder = std::env::var_os("FOVEAL_GOLDEN").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/golden")),
+        PathBuf::from,
+    );
+    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "safetensors"));
+    files.sort();
+    assert!(!files.is_empty(), "no .safetensors files in {}", folder.display());
+    files
+}
+
+#[test]
+fn agrees_with_the_official_kernels() {
+    for path in golden_files() {
+        let bytes = std::fs::read(&path).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        on_each_gpu(|gpu| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            let meta: Vec<usize> = integers(&file, "meta").into_iter().map(|v| v as usize).collect();
+            let (length, window_size) = (meta[0], meta[1]);
+            let (heads, kv_heads, head_dim) = (shape(&file, "q")[1], shape(&file, "k")[1], shape(&file, "k")[2]);
+            let settings = SparseSettings { window_size, topk: meta[2] - window_size / 64, ..SparseSettings::MINICPM4_1 };
+            let head_shape = HeadShape::new(heads, kv_heads, head_dim).unwrap();
+            let mut case = Case::new(head_shape, settings.checked().unwrap(), length, 1);
+            case.keys = cache(&floats(&file, "k"), kv_heads, head_dim, case.capacity);
+            case.values = cache(&floats(&file, "v"), kv_heads, head_dim, case.capacity);
+            // Only some rows have queries; the others keep random ones, which concern nobody.
+            let rows: Vec<usize> = integers(&file, "rows").into_iter().map(|v| v as usize).collect();
+            let row = heads * head_dim;
+            for (q, position) in floats(&file, "q").chunks(row).zip(&rows) {
+                case.q[position * row..][..row].copy_from_slice(q);
+            }
+
+            let chain = Chain::new(gpu, &case);
+            let recorder = &mut recorder(gpu);
+            chain.compress(recorder, 0, length);
+            for (compressed, tensor) in [("k1", &chain.fine), ("k2", &chain.coarse)] {
+                let expected = floats(&file, compressed);
+                let slots = tensor.shape[1];
+                let windows = shape(&file, compressed)[0];
+                let expected = cache(&expected, kv_heads, head_dim, windows);
+                let got = read_f32(gpu, recorder, tensor);
+                for head in 0..kv_heads {
+                    let size = windows * head_dim;
+                    let got = &got[head * slots * head_dim..][..size];
+                    close(compressed, got, &expected[head * size..][..size], 4e-3, 0.0);
+                }
+            }
+
+            let theirs = official(&integers(&file, "topk_idx"), &rows, kv_heads, &settings);
+            let per_token = kv_heads * settings.budget();
+            let steps: Vec<_> = rows.iter().map(|position| chain.step(recorder, *position, 1, false)).collect();
+            let own: Vec<u32> = steps.iter().flat_map(|(ids, _)| ids).copied().collect();
+            let overlaps: Vec<f64> =
+                own.chunks(settings.budget()).zip(theirs.chunks(settings.budget())).map(|(a, b)| jaccard(a, b)).collect();
+            let mean = overlaps.iter().sum::<f64>() / overlaps.len() as f64;
+            let worst = overlaps.iter().copied().fold(1.0, f64::min);
+            eprintln!("{name}: Jaccard {mean:.4} on average, {worst:.4} at worst");
+            assert!(mean >= 0.97 && worst >= 0.8, "{name}: {mean} {worst}");
+
+            // The official selection, each row as a decode step and all in the prefill kernel.
+            let expected = floats(&file, "out_sparse");
+            for (i, position) in rows.iter().enumerate() {
+                let list = &theirs[i * per_token..][..per_token];
+                for decode in [false, true] {
+                    let got = chain.attend(recorder, *position, list, decode);
+                    for (head, (got, expected)) in
+                        got.chunks(head_dim).zip(expected[i * row..].chunks(head_dim)).enumerate()
+                    {
+                        let error = relative(got, expected);
+                        assert!(error <= 4e-3, "{name}: position {position}, head {head}: {error}");
+                    }
+                }
+                let (ids, out) = &steps[i];
+                close("own selection", out, &case.attended(*position, 1, ids), 2e-3, 2e-3);
+            }
+
+            // Decode of the last token, whose query is the last row.
+            assert_eq!(rows.last(), Some(&(length - 1)));
+            let theirs = official(&integers(&file, "dec_topk_idx"), &[length - 1], kv_heads, &settings);
+            let (own, _) = chain.step(recorder, length - 1, 1, true);
+            for (own, theirs) in own.chunks(settings.budget()).zip(theirs.chunks(settings.budget())) {
+                assert!(jaccard(own, theirs) >= 0.8, "{name}, decode: {own:?} {theirs:?}");
+            }
+            let got = chain.attend(recorder, length - 1, &theirs, true);
+            let expected = floats(&file, "dec_out");
+            for (got, expected) in got.chunks(head_dim).zip(expected.chunks(head_dim)) {
+                assert!(relative(got, expected) <= 4e-3, "{name}, decode: {}", relative(got, expected));
+            }
+        });
+    }
+}
+
+#[test]
+fn twins_agree_with_the_float64_reference() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sparse_cases.safetensors");
+    let bytes = std::fs::read(path).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let text = &header.metadata().as_ref().unwrap()["cases"];
+    let cases: serde_json::Value = serde_json::from_str(text).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let mut runs = 0;
+    for described in cases.as_array().unwrap() {
+        let name = described["name"].as_str().unwrap();
+        let number = |field: &str| described[field].as_u64().unwrap() as usize;
+        let shape = HeadShape { heads: number("heads"), kv_heads: number("kv_heads"), head_dim: number("head_dim") };
+        for run in described["runs"].as_array().unwrap() {
+            let settings = SparseSettings {
+                kernel_size: number("kernel_size"),
+                kernel_stride: number("kernel_stride"),
+                block_size: number("block_size"),
+                init_blocks: number("init_blocks"),
+                window_size: number("window_size"),
+                topk: number("topk"),
+                variant: if run["variant"] == "4.1" { Variant::Local33 } else { Variant::Local32 },
+                lse: if run["lse"] == "coarse" { Lse::Coarse } else { Lse::Exact },
+            };
+            let settings = settings.checked().unwrap();
+            check_reference_run(&file, name, run["name"].as_str().unwrap(), shape, settings, number("tokens"));
+            runs += 1;
+        }
+    }
+    assert!(runs > 20, "{runs} runs");
+}
+
+fn check_reference_run(
+    file: &SafeTensors<'_>,
+    name: &str,
+    run: &str,
+    shape: HeadShape,
+    settings: SparseSettings,
+    length: usize,
+) {
+    let HeadShape { heads, kv_heads, head_dim } = shape;
+    let capacity = length.next_multiple_of(64);
+    let keys = cache(&floats(file, &format!("{name}.k")), kv_heads, head_dim, capacity);
+    let values = cache(&floats(file, &format!("{name}.v")), kv_heads, head_dim, capacity);
+    let compressed = |stride: usize, field: &str| {
+        let got = reference::compress_keys(&keys, kv_heads, capacity, head_dim, length, stride);
+        let expected = cache(&floats(file, &format!("{name}.{field}")), kv_heads, head_dim, capacity / stride);
+        close(field, &got, &expected, 1e-5, 1e-5);
+        got
+    };
+    let fine = compressed(settings.kernel_stride, "fine");
+    let coarse = compressed(settings.block_size, "coarse");
+    let scores = floats(file, &format!("{name}.{run}.scores"));
+    let selected = integers(file, &format!("{name}.{run}.selected"));
+    let out = floats(file, &format!("{name}.{run}.out_sparse"));
+    let q = floats(file, &format!("{name}.q"));
+    let rows: Vec<usize> = integers(file, &format!("{name}.rows")).into_iter().map(|v| v as usize).collect();
+    let expected_ids = official(&selected, &rows, kv_heads, &settings);
+    let (row, per_token) = (heads * head_dim, kv_heads * settings.budget());
+    let (blocks, held) = (length.div_ceil(settings.block_size), capacity / settings.block_size);
+    for (i, position) in rows.iter().copied().enumerate() {
+        let q = &q[i * row..][..row];
+        let got = reference::score_blocks(q, &fine, &coarse, &shape, &settings, capacity, position);
+        if position >= settings.first_choice() {
+            for head in 0..kv_heads {
+                let free = settings.init_blocks..settings.free_end(position);
+                let expected = &scores[(head * rows.len() + i) * blocks..][free.clone()];
+                close("scores", &got[head * held..][free], expected, 1e-9, 1e-4);
+            }
+        }
+        let ids = reference::select_blocks(&got, kv_heads, 1, &settings, position);
+        assert_eq!(ids, expected_ids[i * per_token..][..per_token], "{name}.{run}, position {position}");
+        let block = settings.block_size;
+        let got = reference::attend_sparse(q, &keys, &values, &ids, &shape, block, capacity, position);
+        close("out", &got, &out[i * row..][..row], 1e-5, 1e-4);
+    }
+}
