@@ -5,6 +5,7 @@
 mod actions; // every action by its accessible name
 mod attention; // votes, chance, heat, blocks and text
 mod frames; // cost of a frame
+mod real_engine; // the window with a real model
 mod shots; // pictures to look at, when asked for
 mod snapshots; // a few small pictures
 mod store; // reducer, branches, history files

@@ -12,6 +12,7 @@ mod export;
 pub mod fake;
 pub mod history;
 pub mod messages;
+pub mod model_engine;
 pub mod store;
 pub mod theme;
 pub mod trace_data;

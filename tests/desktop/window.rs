@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use egui::accesskit::Role;
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
+use foveal::desktop::engine::EngineLoop;
 use foveal::desktop::fake::Script;
 use foveal::desktop::messages::ModelChoice;
 use foveal::desktop::store::{ModelState, Store};
 use foveal::desktop::{App, DesktopOptions};
 
 /// Longest wait for the engine thread.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 pub(crate) const QUESTION: &str = "What is the access code of the amber lighthouse?";
 pub(crate) const FACT: &str = "The access code of the amber lighthouse is 4821.";
@@ -69,6 +70,15 @@ impl Window {
     pub(crate) fn open_in(script: Script, folder: PathBuf, size: [f32; 2]) -> Self {
         let options = Self::options(script, folder);
         Self::build(Harness::builder(), options, size)
+    }
+
+    /// Opens the window with another engine.
+    pub(crate) fn with_engine(engine: EngineLoop) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = DesktopOptions { engine, ..Self::options(Script::instant(), folder.path().to_owned()) };
+        let mut window = Self::build(Harness::builder(), options, [1280.0, 800.0]);
+        window._kept = Some(folder);
+        window
     }
 
     /// The same with a renderer, for pictures.
