@@ -174,11 +174,7 @@ impl App {
             return;
         }
         self.followed = Instant::now();
-        let hottest = self.store.shade().and_then(|shade| {
-            let heats = (0u32..).take(shade.votes.len()).map(|block| (shade.heat(block), block));
-            heats.filter(|(heat, _)| *heat > 0.5).max_by(|left, right| left.0.total_cmp(&right.0))
-        });
-        if let Some((_, block)) = hottest {
+        if let Some(block) = self.store.hottest_block() {
             self.act(Action::ShowBlock(block));
         }
     }

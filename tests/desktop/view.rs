@@ -41,6 +41,7 @@ fn words_lead_to_passages_and_back() {
     window.click_in(FACT, 0.3, 0.5);
     let tokens = window.store().focus.tokens.clone().expect("a word is chosen");
     let shade = window.store().shade().unwrap();
+    assert!(window.store().focus.scroll.is_some(), "the document shows what was read for the word");
     let reading = window.store().reading().unwrap();
     assert_eq!(shade, reading.shade(&foveal::desktop::attention::Span::Tokens(tokens), &Default::default()));
     window.click_in("Context ribbon", 0.5, 0.45);

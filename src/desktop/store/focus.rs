@@ -95,6 +95,24 @@ impl Store {
         self.scroll_to(document, bytes);
     }
 
+    /// The block of a document that was chosen by most readers for the tokens in focus.
+    pub(crate) fn hottest_block(&self) -> Option<u32> {
+        let (reading, shade) = (self.reading()?, self.shade()?);
+        let in_document = |block: u32| {
+            let passages = block_passages(&reading.map, reading.block_size(), block);
+            passages.iter().any(|passage| matches!(passage.source, Source::Document(_)))
+        };
+        let heats = (0u32..).take(shade.votes.len()).map(|block| (shade.heat(block), block));
+        let hot = heats.filter(|&(heat, block)| heat > 0.0 && in_document(block));
+        hot.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, block)| block)
+    }
+
+    pub(super) fn show_hottest(&mut self) {
+        if let Some(block) = self.hottest_block() {
+            self.show_block(block);
+        }
+    }
+
     pub(super) fn show_block(&mut self, block: u32) {
         let passage = self.reading().and_then(|reading| {
             let passages = block_passages(&reading.map, reading.block_size(), block);

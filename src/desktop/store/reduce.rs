@@ -101,8 +101,12 @@ impl Store {
             Action::OpenDocument(id) => self.open_document = Some(id),
             Action::FocusAnswer(id) => self.focus_answer(id),
             Action::FocusTokens(tokens) => {
+                let chosen = tokens.is_some();
                 self.focus.tokens = tokens;
                 self.focus.scrub = None;
+                if chosen {
+                    self.show_hottest();
+                }
             }
             Action::FocusBlock(block) => self.focus.block = block,
             Action::FocusPassage(document, bytes) => self.focus_passage(document, bytes),

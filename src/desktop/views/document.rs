@@ -257,8 +257,10 @@ pub(crate) fn legend(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mu
     let palette = Palette::of(ui);
     let text = if picture.shade.sparse {
         "Chosen more often than by chance".to_owned()
-    } else {
+    } else if store.reading().is_some_and(|reading| reading.last_step().is_some()) {
         "No tint: dense reads everything".into()
+    } else {
+        "Tints come with the first word".into()
     };
     ui.horizontal(|ui| {
         let follow = store.settings.follow_heat;

@@ -102,8 +102,9 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut 
             actions.push(Action::Zoom(None));
         }
     } else {
-        let share = reading.last_step().map_or(1.0, |step| step.tokens_read() as f32 / step.cache_length.max(1) as f32);
-        let words = format!("{:.0} % read", 100.0 * share);
+        let words = reading.last_step().map_or(String::new(), |step| {
+            format!("{:.0} % read", 100.0 * step.tokens_read() as f32 / step.cache_length.max(1) as f32)
+        });
         painter.text(right, Align2::RIGHT_CENTER, words, theme::font(theme::SMALL), palette.weak);
     }
     interact(ui, store, reading, picture, &axis, &response, heat, actions);
