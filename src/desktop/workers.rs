@@ -6,8 +6,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rfd::FileHandle;
+
 use super::engine::Wake;
 use super::history::History;
+use super::messages::ModelChoice;
 use super::store::{Action, Chat, ChatId, Document, Notice, Settings};
 use crate::error::{Error, Result};
 
@@ -15,6 +18,8 @@ use crate::error::{Error, Result};
 const MOST_BYTES: u64 = 32 << 20;
 /// Time in which changes of a chat are gathered before it is written.
 const DEBOUNCE: Duration = Duration::from_secs(1);
+/// Nobody closes a dialog faster than this.
+const NO_DIALOG: Duration = Duration::from_millis(300);
 
 /// Something to write.
 pub(crate) enum Job {
@@ -192,32 +197,38 @@ fn decode(bytes: &[u8]) -> Option<String> {
 /// Asks for documents.
 pub(crate) fn pick_documents(reply: &Reply) {
     let dialog = rfd::AsyncFileDialog::new().set_title("Attach documents").pick_files();
-    reply.spawn("Choosing a document", move |reply| {
-        if let Some(files) = pollster::block_on(dialog) {
-            reply.send(Action::ReadFiles(files.into_iter().map(|file| file.path().to_owned()).collect()));
-        }
-    });
+    ask(reply, dialog, |files| Action::ReadFiles(files.iter().map(|file| file.path().to_owned()).collect()));
 }
 
 /// Asks for a model.
 pub(crate) fn pick_model(reply: &Reply, folder: bool) {
     let dialog = rfd::AsyncFileDialog::new().set_title("Open a model");
-    let plan = |path: &Path| Action::Plan(super::messages::ModelChoice::Path(path.to_owned()));
+    let plan = |file: FileHandle| Action::Plan(ModelChoice::Path(file.path().to_owned()));
     if folder {
-        let picked = dialog.pick_folder();
-        reply.spawn("Choosing a model", move |reply| {
-            if let Some(path) = pollster::block_on(picked) {
-                reply.send(plan(path.path()));
-            }
-        });
+        ask(reply, dialog.pick_folder(), plan);
     } else {
-        let picked = dialog.add_filter("GGUF", &["gguf"]).pick_file();
-        reply.spawn("Choosing a model", move |reply| {
-            if let Some(path) = pollster::block_on(picked) {
-                reply.send(plan(path.path()));
-            }
-        });
+        ask(reply, dialog.add_filter("GGUF", &["gguf"]).pick_file(), plan);
     }
+}
+
+/// Waits for a dialog on its own thread. Where the desktop has none the answer comes at once, and other ways are named.
+fn ask<T>(
+    reply: &Reply,
+    dialog: impl Future<Output = Option<T>> + Send + 'static,
+    action: impl FnOnce(T) -> Action + Send + 'static,
+) {
+    reply.spawn("Choosing a file", move |reply| {
+        let asked = Instant::now();
+        match pollster::block_on(dialog) {
+            Some(chosen) => reply.send(action(chosen)),
+            None if asked.elapsed() < NO_DIALOG => {
+                let words = "This desktop offers no file dialog. Drop the file on the window, or paste its path into the \
+                             message field (documents) or the model list (models).";
+                reply.send(Action::Tell(Notice::Problem("No file dialog".into(), words.into())));
+            }
+            None => {}
+        }
+    });
 }
 
 /// Makes the content and writes it under a free name in the downloads folder, or in `otherwise` where there is none. No
