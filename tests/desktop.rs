@@ -1,1 +1,13 @@
+//! The window through its accessible names, against a scripted engine; and the parts below it on their own.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+mod actions; // every action by its accessible name
+mod attention; // votes, chance, heat, blocks and text
+mod frames; // cost of a frame
+mod real_engine; // the window with a real model
+mod shots; // pictures to look at, when asked for
+mod snapshots; // a few small pictures
+mod store; // reducer, branches, history files
+mod view; // the attention view
+mod window; // the app in a harness

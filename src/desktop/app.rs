@@ -1,0 +1,332 @@
+//! The window itself: brings events and actions to the store, carries out its effects, and lets the views draw.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use egui::{Context, Event as InputEvent, Ui, ViewportCommand};
+
+use super::engine::{EngineHandle, EngineLoop, Wake};
+use super::export::TraceExport;
+use super::history::History;
+use super::messages::{Command, ModelChoice};
+use super::store::{Action, Dialog, Document, Effect, Notice, Settings, Store};
+use super::views::Views;
+use super::workers::{self, Job, Reply, Writer};
+use super::{commands, theme};
+use crate::error::{Error, Result};
+
+/// Pasted text longer than this becomes a document.
+const LONG_PASTE: usize = 2000;
+/// Shortest time between two scrolls to the hottest passage.
+const FOLLOW_EVERY: Duration = Duration::from_millis(700);
+
+/// How to open the window.
+#[derive(Clone)]
+pub struct DesktopOptions {
+    /// The engine's loop; it is run on its own thread, and again if it crashed.
+    pub engine: EngineLoop,
+    /// Where chats, documents and settings are kept.
+    pub data_folder: PathBuf,
+    /// The model to open; none opens the last one, or the built-in one at first.
+    pub model: Option<ModelChoice>,
+    /// A document that is one click away: name, text, a question about it.
+    pub sample: Option<(String, String, String)>,
+    /// Documents to attach at once.
+    pub documents: Vec<PathBuf>,
+}
+
+/// The state of the window and its threads.
+pub struct App {
+    store: Store,
+    views: Views,
+    engine: Option<EngineHandle>,
+    options: DesktopOptions,
+    wake: Wake,
+    reply: Reply,
+    replies: Receiver<Action>,
+    writer: Option<Writer>,
+    applied: Option<Settings>,
+    followed: Instant,
+}
+
+impl App {
+    /// Starts the threads; the window can be drawn at once.
+    pub fn new(context: &Context, options: DesktopOptions) -> Result<Self> {
+        theme::set_fonts(context);
+        let waker = context.clone();
+        let wake: Wake = Arc::new(move |after| waker.request_repaint_after(after));
+        let (reply, replies) = Reply::new(Arc::clone(&wake));
+        let history = History::open(options.data_folder.clone())?;
+        let mut store = Store::new(history.read_settings(), now());
+        if let Some((name, text, question)) = &options.sample {
+            store.sample = Some(Document::new(name.clone(), text));
+            store.sample_question.clone_from(question);
+        }
+        let threads = |error: std::io::Error| Error::io("history thread", &error, "Close some programs and try again");
+        let writer = Writer::spawn(history.clone(), reply.clone()).map_err(threads)?;
+        reply.spawn("Reading chats", move |reply| reply.send(Action::HistoryRead(Box::new(history.read_all()))));
+        if !options.documents.is_empty() {
+            workers::read_files(&reply, options.documents.clone());
+        }
+        let mut app = Self {
+            store,
+            views: Views::default(),
+            engine: None,
+            wake,
+            reply,
+            replies,
+            writer: Some(writer),
+            applied: None,
+            followed: Instant::now(),
+            options,
+        };
+        app.start_engine();
+        let choice = app.options.model.clone().or(app.store.settings.model.clone()).unwrap_or(ModelChoice::BuiltIn);
+        app.act(Action::Load(choice));
+        Ok(app)
+    }
+
+    /// The state, for tests and for the title of the window.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Does something as if the user had.
+    pub fn act(&mut self, action: Action) {
+        self.store.set_now(now());
+        let effects = self.store.apply(action);
+        effects.into_iter().for_each(|effect| self.carry_out(effect, None));
+    }
+
+    /// Brings everything that came since the last frame into the store. Runs also while the window is hidden.
+    pub fn logic(&mut self, context: &Context) {
+        self.store.set_now(now());
+        let replies: Vec<Action> = self.replies.try_iter().collect();
+        let mut effects: Vec<Effect> = replies.into_iter().flat_map(|action| self.store.apply(action)).collect();
+        let events: Vec<_> = self.engine.iter().flat_map(EngineHandle::drain).collect();
+        for event in events {
+            effects.extend(self.store.event(event));
+        }
+        self.follow_heat();
+        effects.into_iter().for_each(|effect| self.carry_out(effect, Some(context)));
+        if self.applied.as_ref() != Some(&self.store.settings) {
+            theme::apply(context, &self.store.settings);
+            self.applied = Some(self.store.settings.clone());
+        }
+    }
+
+    /// Draws one frame.
+    pub fn ui(&mut self, ui: &mut Ui) {
+        let context = ui.ctx().clone();
+        let mut actions = self.input(&context);
+        // Before the text fields, which know some of the same keys.
+        actions.extend(commands::pressed(&context, &self.store));
+        self.views.show(ui, &self.store, &mut actions);
+        if actions.is_empty() {
+            return;
+        }
+        for action in actions {
+            let effects = self.store.apply(action);
+            effects.into_iter().for_each(|effect| self.carry_out(effect, Some(&context)));
+        }
+        // What was just done shows in the next frame.
+        context.request_repaint();
+    }
+
+    /// Files that were dropped and long texts that were pasted.
+    fn input(&mut self, context: &Context) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let dropped: Vec<PathBuf> =
+            context.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect());
+        let is_model = |path: &PathBuf| path.is_dir() || path.extension().is_some_and(|extension| extension == "gguf");
+        let (models, documents): (Vec<_>, Vec<_>) = dropped.into_iter().partition(is_model);
+        if let Some(path) = models.into_iter().next() {
+            actions.push(Action::Open(Dialog::Models));
+            actions.push(Action::Plan(ModelChoice::Path(path)));
+        }
+        if !documents.is_empty() {
+            actions.push(Action::ReadFiles(documents));
+        }
+        let composing = context.memory(|memory| memory.has_focus(super::views::composer_id()));
+        context.input_mut(|input| {
+            input.events.retain(|event| match event {
+                InputEvent::Paste(text) if composing && text.len() > LONG_PASTE => {
+                    actions
+                        .push(Action::DocumentRead(Document::new("Pasted text".into(), &text.replace("\r\n", "\n"))));
+                    false
+                }
+                // File managers copy a file as its path.
+                InputEvent::Paste(text) if composing && pasted_file(text).is_some() => {
+                    actions.push(Action::ReadFiles(pasted_file(text).into_iter().collect()));
+                    false
+                }
+                _ => true,
+            });
+        });
+        actions
+    }
+
+    fn follow_heat(&mut self) {
+        let writing = self.store.current_work().is_some_and(|work| work.tokens > 0);
+        if !writing || !self.store.settings.follow_heat || self.followed.elapsed() < FOLLOW_EVERY {
+            return;
+        }
+        self.followed = Instant::now();
+        if let Some(block) = self.store.hottest_block() {
+            self.act(Action::ShowBlock(block));
+        }
+    }
+
+    fn start_engine(&mut self) {
+        match EngineHandle::spawn(Arc::clone(&self.wake), Arc::clone(&self.options.engine)) {
+            Ok(engine) => {
+                engine.send(Command::ListDevices);
+                self.engine = Some(engine);
+            }
+            Err(error) => {
+                let words = format!("{error}. Close some programs and start foveal again");
+                self.store.apply(Action::Tell(Notice::Problem("The engine cannot start".into(), words)));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, context: Option<&Context>) {
+        match effect {
+            Effect::Send(command) => {
+                if let Some(engine) = &self.engine {
+                    engine.send(command);
+                }
+            }
+            Effect::Stop(work) => {
+                if let Some(engine) = &self.engine {
+                    engine.stop(work);
+                }
+            }
+            Effect::Respawn => self.start_engine(),
+            Effect::SaveChat(id) => {
+                if let Some(chat) = self.store.chat_by(id).filter(|chat| !chat.messages.is_empty() || chat.named) {
+                    self.write(Job::Chat(Box::new(chat.clone())));
+                }
+            }
+            Effect::TrashChat(id) => {
+                if let Some(chat) = self.store.trash.iter().find(|chat| chat.id == id) {
+                    self.write(Job::Trash(Box::new(chat.clone())));
+                }
+            }
+            Effect::RestoreChat(id) => {
+                if let Some(chat) = self.store.chat_by(id) {
+                    self.write(Job::Restore(Box::new(chat.clone())));
+                }
+            }
+            Effect::SaveSettings => self.write(Job::Settings(Box::new(self.store.settings.clone()))),
+            Effect::SaveDocument(id) => {
+                if let Some(document) = self.store.documents.get(&id) {
+                    self.write(Job::Document(document.clone()));
+                }
+            }
+            Effect::Copy(text) => {
+                if let Some(context) = context {
+                    context.copy_text(text);
+                }
+            }
+            Effect::PickModel { folder } => workers::pick_model(&self.reply, folder),
+            Effect::PickDocuments => workers::pick_documents(&self.reply),
+            Effect::ReadFiles(paths) => workers::read_files(&self.reply, paths),
+            Effect::ExportText { name, text } => self.save(&name, move || Ok(text.into_bytes())),
+            Effect::ExportTrace => {
+                if let Some(export) = TraceExport::new(&self.store) {
+                    let name = export.name.clone();
+                    self.save(&name, move || {
+                        export.to_json().map(String::into_bytes).map_err(|error| Error::Text {
+                            what: "trace".into(),
+                            problem: error.to_string(),
+                            advice: "Please report it".into(),
+                        })
+                    });
+                }
+            }
+            Effect::ExportPicture => {
+                if let Some(context) = context {
+                    let (reply, folder) = (self.reply.clone(), self.options.data_folder.clone());
+                    context.request_screenshot(move |picture| {
+                        workers::save(&reply, folder, "foveal.png", move || png(&picture))
+                    });
+                }
+            }
+            Effect::Quit => {
+                if let Some(context) = context {
+                    context.send_viewport_cmd(ViewportCommand::Close);
+                }
+            }
+        }
+    }
+
+    fn save(&self, name: &str, content: impl FnOnce() -> Result<Vec<u8>> + Send + 'static) {
+        workers::save(&self.reply, self.options.data_folder.clone(), name, content);
+    }
+
+    fn write(&self, job: Job) {
+        if let Some(writer) = &self.writer {
+            writer.send(job);
+        }
+    }
+
+    /// The trace of the answer in focus as JSON, as "Export the trace" writes it.
+    pub fn trace_json(&self) -> Option<String> {
+        TraceExport::new(&self.store).and_then(|export| export.to_json().ok())
+    }
+
+    /// Votes and heat as the ribbon draws them, by block: for tests that compare the picture with the trace.
+    pub fn drawn_votes(&self) -> &[f32] {
+        &self.views.picture.shade.votes
+    }
+}
+
+fn png(image: &egui::ColorImage) -> Result<Vec<u8>> {
+    let failed = |problem: String| Error::Text { what: "picture".into(), problem, advice: "Try again".into() };
+    let size = |side: usize| u32::try_from(side).map_err(|error| failed(error.to_string()));
+    let pixels: Vec<u8> = image.pixels.iter().flat_map(|pixel| pixel.to_array()).collect();
+    let picture = image::RgbaImage::from_raw(size(image.width())?, size(image.height())?, pixels)
+        .ok_or_else(|| failed("its size does not fit its pixels".into()))?;
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|error| failed(error.to_string()))?;
+    Ok(bytes.into_inner())
+}
+
+/// The file that a pasted line names.
+fn pasted_file(text: &str) -> Option<PathBuf> {
+    let line = text.trim();
+    let path = PathBuf::from(line.strip_prefix("file://").unwrap_or(line));
+    (!line.contains('\n') && path.is_absolute() && path.is_file()).then_some(path)
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl eframe::App for App {
+    fn logic(&mut self, context: &Context, _frame: &mut eframe::Frame) {
+        Self::logic(self, context);
+    }
+
+    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+        Self::ui(self, ui);
+    }
+}
+
+/// Opens the window and returns when it is closed.
+pub fn run(options: DesktopOptions) -> Result<()> {
+    let native = eframe::NativeOptions {
+        viewport: egui::ViewportBuilder::default()
+            .with_title("Foveal")
+            .with_app_id("foveal")
+            .with_inner_size([1280.0, 800.0])
+            .with_min_inner_size([760.0, 480.0])
+            .with_icon(egui::IconData::default()),
+        ..Default::default()
+    };
+    eframe::run_native("Foveal", native, Box::new(|creation| Ok(Box::new(App::new(&creation.egui_ctx, options)?))))
+        .map_err(|error| Error::gpu("window", error))
+}

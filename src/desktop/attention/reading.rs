@@ -1,0 +1,313 @@
+//! Everything that is known about one answer: its context, its tokens, and what each of them was read from.
+//!
+//! Live heat is an exponential mean with a half-life of 8 tokens, computed from the last steps when it is asked for;
+//! the sums over the whole answer are kept as tokens come, so that they outlive the steps (see
+//! [`Reading::forget_steps`]).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::passages::{Passage, block_passages};
+use super::votes::{ReaderFilter, Shade, chance};
+use crate::desktop::messages::{MessageId, Part};
+use crate::desktop::trace_data::{ContextMap, Mode, Source, StepTrace};
+
+/// Tokens after which a step counts half in the live heat.
+pub const HALF_LIFE: f32 = 8.0;
+/// Steps beyond this many half-lives are below a thousandth.
+const LIVE_STEPS: usize = 80;
+/// Passages named under an answer.
+const HOTTEST: usize = 3;
+
+/// One token of the answer.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// Bytes in the answer's or the thinking's text.
+    pub bytes: Range<u32>,
+    /// Which of the two.
+    pub part: Part,
+    /// What it was drawn from, while it is kept.
+    pub step: Option<Arc<StepTrace>>,
+    /// 1 - Jaccard of the choices against those of the token before; 0 for the first.
+    pub turnover: f32,
+}
+
+/// Which tokens a picture is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Span {
+    /// The exponential mean up to this token.
+    Live(usize),
+    /// The plain mean over these tokens.
+    Tokens(Range<usize>),
+}
+
+/// Sums over the answer for one block.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    votes: f32,
+    excess: f32,
+    steps: u32,
+    first: Option<u32>,
+    peak: u32,
+    closely: bool,
+}
+
+/// A passage that was read more than others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hot {
+    /// Its blocks.
+    pub blocks: Range<u32>,
+    /// Its hottest block.
+    pub block: u32,
+    /// Its text in the document.
+    pub passage: Passage,
+}
+
+/// How a source was read during an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Coverage {
+    /// Share of its blocks that got more than twice the votes of chance, and at least two, at some token.
+    pub closely: f32,
+    /// The hottest passages, hottest first.
+    pub hottest: Vec<Hot>,
+    /// The longest stretch that never got there.
+    pub skipped: Option<Passage>,
+}
+
+/// The trace of one answer.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The message that holds the answer.
+    pub message: MessageId,
+    /// Source of every token, the written ones included.
+    pub map: ContextMap,
+    /// Tokens of the answer.
+    pub written: Vec<Written>,
+    sums: Vec<Sum>,
+    sparse_steps: u32,
+    prompt: u32,
+    last: Option<Arc<StepTrace>>,
+}
+
+impl Reading {
+    /// Starts with the context of the prompt.
+    pub fn new(message: MessageId, map: ContextMap) -> Self {
+        let prompt = map.len();
+        Self { message, map, written: Vec::new(), sums: Vec::new(), sparse_steps: 0, prompt, last: None }
+    }
+
+    /// Adds a token.
+    pub fn push(&mut self, part: Part, bytes: Range<u32>, step: Option<Arc<StepTrace>>) {
+        let source = match part {
+            Part::Thinking => Source::Thinking(self.message),
+            Part::Answer => Source::Answer(self.message),
+        };
+        self.map.push(source, bytes.clone());
+        let before = self.written.last().and_then(|written| written.step.as_deref());
+        let turnover = match (before, step.as_deref()) {
+            (Some(before), Some(now)) => turnover(before, now),
+            _ => 0.0,
+        };
+        if let Some(step) = &step {
+            self.add_sums(step);
+            self.last = Some(Arc::clone(step));
+        }
+        self.written.push(Written { bytes, part, step, turnover });
+    }
+
+    fn add_sums(&mut self, step: &StepTrace) {
+        if step.mode == Mode::Dense {
+            return;
+        }
+        self.sparse_steps += 1;
+        let shade = Shade::mean([(step, 1.0)], &ReaderFilter::All);
+        if self.sums.len() < shade.votes.len() {
+            self.sums.resize(shade.votes.len(), Sum::default());
+        }
+        let token = u32::try_from(self.written.len()).unwrap_or(u32::MAX);
+        for (sum, &votes) in self.sums.iter_mut().zip(&shade.votes) {
+            if votes > 0.0 {
+                sum.votes += votes;
+                sum.excess += (votes - shade.chance).max(0.0);
+                sum.steps += 1;
+                sum.first = sum.first.or(Some(token));
+                sum.peak = sum.peak.max(votes as u32);
+                sum.closely |= votes > 2.0 * shade.chance && votes >= 2.0;
+            }
+        }
+    }
+
+    /// The last step, for the mode pill and the size of blocks.
+    pub fn last_step(&self) -> Option<&StepTrace> {
+        self.last.as_deref()
+    }
+
+    /// Tokens in a block.
+    pub fn block_size(&self) -> u32 {
+        self.last.as_ref().map_or(64, |step| step.block_size.max(1))
+    }
+
+    /// Blocks of the context, the written ones included.
+    pub fn blocks(&self) -> u32 {
+        self.map.len().div_ceil(self.block_size())
+    }
+
+    /// Tokens of the prompt.
+    pub fn prompt_tokens(&self) -> u32 {
+        self.prompt
+    }
+
+    /// True once a token was drawn from selected blocks.
+    pub fn was_sparse(&self) -> bool {
+        self.sparse_steps > 0
+    }
+
+    /// True while the steps are kept.
+    pub fn has_steps(&self) -> bool {
+        self.written.iter().any(|written| written.step.is_some())
+    }
+
+    /// Bytes that the steps take, about.
+    pub fn step_bytes(&self) -> usize {
+        self.written.iter().filter_map(|written| written.step.as_ref()).map(|step| 4 * step.free_total() + 512).sum()
+    }
+
+    /// Drops the steps and keeps the sums.
+    pub fn forget_steps(&mut self) {
+        self.written.iter_mut().for_each(|written| written.step = None);
+    }
+
+    /// Votes over a span of tokens.
+    pub fn shade(&self, span: &Span, filter: &ReaderFilter) -> Shade {
+        match span {
+            Span::Live(until) => {
+                let end = until.saturating_add(1).min(self.written.len());
+                let start = end.saturating_sub(LIVE_STEPS);
+                let tokens = self.written.get(start..end).unwrap_or(&[]);
+                let decay = 0.5_f32.powf(1.0 / HALF_LIFE);
+                let weighted = tokens.iter().enumerate().filter_map(|(index, written)| {
+                    let age = i32::try_from(tokens.len() - 1 - index).unwrap_or(i32::MAX);
+                    written.step.as_deref().map(|step| (step, decay.powi(age)))
+                });
+                Shade::mean(weighted, filter)
+            }
+            Span::Tokens(range) => {
+                let tokens = self.written.get(range.clone()).unwrap_or(&[]);
+                let steps = tokens.iter().filter_map(|written| written.step.as_deref().map(|step| (step, 1.0)));
+                let shade = Shade::mean(steps, filter);
+                if !shade.sparse && range.len() == self.written.len() && *filter == ReaderFilter::All {
+                    return self.whole_answer();
+                }
+                shade
+            }
+        }
+    }
+
+    /// Votes over the whole answer, from the sums.
+    pub fn whole_answer(&self) -> Shade {
+        let steps = self.sparse_steps.max(1) as f32;
+        Shade {
+            votes: self.sums.iter().map(|sum| sum.votes / steps).collect(),
+            chance: self.last.as_deref().map_or(0.0, |step| chance(step, &ReaderFilter::All)),
+            readers: self.last.as_deref().map_or(0.0, |step| step.readers() as f32),
+            forced: self.last.as_ref().map(|step| step.forced.clone()).unwrap_or_default(),
+            sparse: self.sparse_steps > 0,
+        }
+    }
+
+    /// Mean votes of a block over the answer, tokens it was read during, the first of them, its most votes.
+    pub fn block_sums(&self, block: u32) -> (f32, u32, Option<u32>, u32) {
+        let sum = self.sums.get(block as usize).copied().unwrap_or_default();
+        (sum.votes / self.sparse_steps.max(1) as f32, sum.steps, sum.first, sum.peak)
+    }
+
+    /// Blocks by how far they stood out over the answer, hottest first; forced-only and unread ones are left out.
+    pub fn ranking(&self) -> Vec<u32> {
+        let mut ranked: Vec<(f32, u32)> = (0u32..).zip(&self.sums).map(|(block, sum)| (sum.excess, block)).collect();
+        ranked.retain(|(excess, _)| *excess > 0.0);
+        ranked.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(&right.1)));
+        ranked.into_iter().map(|(_, block)| block).collect()
+    }
+
+    /// Votes that each token of the answer gave to a block.
+    pub fn votes_for(&self, block: u32, filter: &ReaderFilter) -> Vec<u32> {
+        self.written
+            .iter()
+            .map(|written| {
+                written.step.as_deref().map_or(0, |step| {
+                    let readers = filter.readers(step);
+                    readers.filter(|&reader| step.free(reader).binary_search(&block).is_ok()).count() as u32
+                })
+            })
+            .collect()
+    }
+
+    /// How a source was read. None when nothing was selected.
+    pub fn coverage(&self, source: Source) -> Option<Coverage> {
+        if self.sparse_steps == 0 {
+            return None;
+        }
+        let size = self.block_size();
+        let blocks: Vec<u32> = self
+            .map
+            .segments()
+            .iter()
+            .filter(|segment| segment.source == source)
+            .flat_map(|segment| segment.tokens.start / size..segment.tokens.end.div_ceil(size))
+            .collect();
+        let (first, last) = (*blocks.first()?, *blocks.last()?);
+        let closely = |block: u32| self.sums.get(block as usize).is_some_and(|sum| sum.closely);
+        let passage = |range: Range<u32>| {
+            let inside = |block| block_passages(&self.map, size, block).into_iter().find(|p| p.source == source);
+            let (start, end) = (inside(range.start)?, inside(range.end.checked_sub(1)?)?);
+            Some(Passage { source, bytes: start.bytes.start..end.bytes.end })
+        };
+        let mut hottest: Vec<Hot> = Vec::new();
+        for block in self.ranking().into_iter().filter(|block| (first..=last).contains(block)) {
+            if let Some(near) = hottest.iter_mut().find(|hot| hot.blocks.end == block || block + 1 == hot.blocks.start)
+            {
+                near.blocks = near.blocks.start.min(block)..near.blocks.end.max(block + 1);
+            } else if hottest.len() < HOTTEST {
+                let Some(passage) = passage(block..block + 1) else { continue };
+                hottest.push(Hot { blocks: block..block + 1, block, passage });
+            } else {
+                break;
+            }
+        }
+        Some(Coverage {
+            closely: blocks.iter().filter(|&&block| closely(block)).count() as f32 / blocks.len() as f32,
+            hottest,
+            skipped: longest_run(&blocks, |block| !closely(block)).and_then(passage),
+        })
+    }
+}
+
+fn longest_run(blocks: &[u32], wanted: impl Fn(u32) -> bool) -> Option<Range<u32>> {
+    let mut best: Option<Range<u32>> = None;
+    let mut run: Option<Range<u32>> = None;
+    for &block in blocks {
+        run = match run {
+            _ if !wanted(block) => None,
+            Some(open) if open.end == block => Some(open.start..block + 1),
+            _ => Some(block..block + 1),
+        };
+        if let Some(open) = &run
+            && best.as_ref().is_none_or(|best| open.len() > best.len())
+        {
+            best = Some(open.clone());
+        }
+    }
+    best
+}
+
+/// How much the choices changed from one step to the next.
+fn turnover(before: &StepTrace, now: &StepTrace) -> f32 {
+    let (mut shared, mut total) = (0usize, 0usize);
+    for reader in 0..now.readers().max(before.readers()) {
+        let (left, right) = (before.free(reader), now.free(reader));
+        let both = left.iter().filter(|block| right.binary_search(block).is_ok()).count();
+        shared += both;
+        total += left.len() + right.len() - both;
+    }
+    if total == 0 { 0.0 } else { 1.0 - shared as f32 / total as f32 }
+}

@@ -1,0 +1,92 @@
+//! The trace of an answer as JSON: what stood where in the context, and for every token what each reader chose.
+
+use serde::Serialize;
+
+use super::attention::{Reading, snap};
+use super::messages::Part;
+use super::store::Store;
+use super::trace_data::{Mode, Segment};
+
+#[derive(Serialize)]
+struct TraceFile<'a> {
+    schema: u32,
+    kind: &'static str,
+    model: &'a str,
+    block_size: u32,
+    layers: u32,
+    kv_heads: u32,
+    prompt_tokens: u32,
+    segments: &'a [Segment],
+    tokens: Vec<TracedToken<'a>>,
+}
+
+#[derive(Serialize)]
+struct TracedToken<'a> {
+    text: &'a str,
+    part: Part,
+    mode: Option<Mode>,
+    cache_length: Option<u32>,
+    forced: &'a [u32],
+    /// Chosen blocks by reader, layer first.
+    readers: Vec<&'a [u32]>,
+}
+
+/// What an export needs, taken out of the store so that another thread can write it.
+pub(crate) struct TraceExport {
+    /// Proposed file name.
+    pub(crate) name: String,
+    reading: Reading,
+    model: String,
+    text: String,
+    thinking: String,
+}
+
+impl TraceExport {
+    /// Of the answer in focus, while its steps are kept.
+    pub(crate) fn new(store: &Store) -> Option<Self> {
+        let reading = store.reading()?.clone();
+        let chat = store.chat()?;
+        let message = chat.message(reading.message)?;
+        Some(Self {
+            name: format!("{}.trace.json", super::store::file_stem(&chat.title)),
+            model: message.model.clone(),
+            text: message.text.clone(),
+            thinking: message.thinking.clone(),
+            reading,
+        })
+    }
+
+    /// The file.
+    pub(crate) fn to_json(&self) -> serde_json::Result<String> {
+        let last = self.reading.last_step();
+        let tokens = self.reading.written.iter().map(|written| {
+            let text = match written.part {
+                Part::Thinking => &self.thinking,
+                Part::Answer => &self.text,
+            };
+            let step = written.step.as_deref();
+            TracedToken {
+                text: text.get(snap(text, &written.bytes)).unwrap_or(""),
+                part: written.part,
+                mode: step.map(|step| step.mode),
+                cache_length: step.map(|step| step.cache_length),
+                forced: step.map_or(&[], |step| &step.forced),
+                readers: step.map_or(Vec::new(), |step| {
+                    let readers = if step.mode == Mode::Sparse { step.readers() } else { 0 };
+                    (0..readers).map(|reader| step.free(reader)).collect()
+                }),
+            }
+        });
+        serde_json::to_string(&TraceFile {
+            schema: 1,
+            kind: "foveal trace",
+            model: &self.model,
+            block_size: self.reading.block_size(),
+            layers: last.map_or(0, |step| step.layers),
+            kv_heads: last.map_or(0, |step| step.kv_heads),
+            prompt_tokens: self.reading.prompt_tokens(),
+            segments: self.reading.map.segments(),
+            tokens: tokens.collect(),
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! The engine's loop with a real model: owns device, weights, cache and tokenizer, and speaks in
+//! [`messages`](super::messages). Nothing of it is shared with the window but the stop mark.
+
+mod answer;
+mod open;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use super::engine::{EngineLoop, EngineSide};
+use super::messages::{Command, DeviceInfo, EngineError, Event, LoadOptions, ModelChoice, WorkId};
+use crate::error::{Error, Result};
+use crate::gpu::adapter;
+use open::OpenModel;
+
+/// What the engine needs to know from outside the window.
+#[derive(Debug, Clone)]
+pub struct ModelEngineOptions {
+    /// Folder of the built-in model.
+    pub built_in: PathBuf,
+    /// Folder for compiled pipelines; none keeps them in memory only.
+    pub pipeline_cache: Option<PathBuf>,
+}
+
+/// Name of the processor in the list of devices.
+pub(super) const PROCESSOR: &str = "cpu";
+
+/// The loop for [`DesktopOptions`](super::DesktopOptions).
+pub fn model_engine(options: ModelEngineOptions) -> EngineLoop {
+    Arc::new(move |side| ModelEngine { side, options: options.clone(), model: None }.run())
+}
+
+struct ModelEngine {
+    side: EngineSide,
+    options: ModelEngineOptions,
+    model: Option<OpenModel>,
+}
+
+impl ModelEngine {
+    fn run(mut self) {
+        loop {
+            match self.side.commands.recv_timeout(Duration::from_secs(3600)) {
+                Ok(Command::Shutdown) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(command) => self.obey(command),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    fn say(&self, event: Event) {
+        self.side.events.send(event);
+    }
+
+    fn fail(&self, work: Option<WorkId>, error: &Error) {
+        // Stopped work has been taken off the screen already.
+        if !matches!(error, Error::Stopped) {
+            self.say(Event::Failed(work, EngineError::from(error)));
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::ListDevices => self.say(Event::Devices(devices())),
+            Command::Plan(choice, options) => match open::plan(&self.path(&choice), choice, &options) {
+                Ok(plan) => self.say(Event::Planned(plan)),
+                Err(error) => self.fail(None, &error),
+            },
+            Command::Load(load, choice, options) => {
+                if let Err(error) = self.load(load, &choice, &options) {
+                    self.fail(Some(load), &error);
+                }
+            }
+            Command::Count(request, text) => {
+                if let Some(tokens) = self.model.as_ref().and_then(|model| model.tokenizer.encode_plain(&text).ok()) {
+                    self.say(Event::Counted(request, u32::try_from(tokens.len()).unwrap_or(u32::MAX)));
+                }
+            }
+            Command::Generate(request) => {
+                let Some(model) = &mut self.model else {
+                    let expected = "a model".into();
+                    let error = Error::Usage { what: "answer".into(), expected, found: "none is open".into() };
+                    return self.fail(Some(request.generation), &error);
+                };
+                if let Err(error) = answer::write(model, &request, &self.side) {
+                    if matches!(error, Error::DeviceLost { .. } | Error::Gpu { .. }) {
+                        self.model = None;
+                    }
+                    self.fail(Some(request.generation), &error);
+                }
+            }
+            // The length of submits is chosen when a model is opened.
+            Command::Responsive(_) | Command::Shutdown => {}
+        }
+    }
+
+    fn path(&self, choice: &ModelChoice) -> PathBuf {
+        match choice {
+            ModelChoice::BuiltIn => self.options.built_in.clone(),
+            ModelChoice::Path(path) => path.clone(),
+        }
+    }
+
+    fn load(&mut self, load: WorkId, choice: &ModelChoice, options: &LoadOptions) -> Result<()> {
+        // The old model goes first: both may not fit.
+        self.model = None;
+        let mut progress = |stage, done, total| {
+            if self.side.stop.is_stopped(load) {
+                return Err(Error::Stopped);
+            }
+            self.side.events.send(Event::LoadProgress(load, stage, done, total));
+            Ok(())
+        };
+        let path = self.path(choice);
+        let model = OpenModel::open(&path, choice, options, self.options.pipeline_cache.clone(), &mut progress)?;
+        self.say(Event::Loaded(load, model.info.clone()));
+        self.model = Some(model);
+        Ok(())
+    }
+}
+
+/// All adapters, and the processor.
+fn devices() -> Vec<DeviceInfo> {
+    let mut devices: Vec<DeviceInfo> = adapter::list()
+        .into_iter()
+        .map(|found| DeviceInfo { name: found.name, kind: format!("{}, {}", found.backend, found.kind), refused: None })
+        .collect();
+    devices.push(DeviceInfo {
+        name: PROCESSOR.into(),
+        kind: "processor without graphics driver, slow".into(),
+        refused: None,
+    });
+    devices
+}

@@ -1,0 +1,153 @@
+//! Opening a model: plan, device, weights, tokenizer, template.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::PROCESSOR;
+use crate::chat_template::ChatTemplate;
+use crate::desktop::messages::{LoadOptions, LoadStage, MemoryPlan, ModelChoice, ModelInfo};
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, GpuOptions, adapter};
+use crate::model::{self, ModelConfig, SparseOrigin, Stage};
+use crate::session::Session;
+use crate::tokenizer::{Settings, Tokenizer};
+use crate::weights::Checkpoint;
+
+/// Longest submit while the desktop must stay smooth, and otherwise.
+const SMOOTH: Duration = Duration::from_millis(20);
+const FAST: Duration = Duration::from_millis(200);
+/// Chunk for the plan, when no device has been opened that could choose one.
+const PLANNED_CHUNK: usize = 512;
+
+/// A model that answers.
+pub(super) struct OpenModel {
+    pub(super) session: Session,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) template: ChatTemplate,
+    pub(super) info: ModelInfo,
+}
+
+/// Hears of progress; an error ends the loading.
+pub(super) type Progress<'a> = dyn FnMut(LoadStage, u64, u64) -> Result<()> + 'a;
+
+fn model_options(options: &LoadOptions) -> model::LoadOptions {
+    model::LoadOptions { context: options.context.map(|tokens| tokens as usize), ..Default::default() }
+}
+
+fn small(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// What a model would need, from its headers alone.
+pub(super) fn plan(path: &Path, choice: ModelChoice, options: &LoadOptions) -> Result<MemoryPlan> {
+    let checkpoint = Checkpoint::open(path)?;
+    let config = ModelConfig::new(checkpoint.config())?;
+    let context = model_options(options).context_for(&config);
+    let plan = model::MemoryPlan::new(&config, checkpoint.bytes(), context, PLANNED_CHUNK);
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let device = options.device.clone().or_else(|| adapter::list().into_iter().next().map(|found| found.name));
+    Ok(MemoryPlan {
+        name: name(path, &choice),
+        choice,
+        parts: vec![
+            (format!("weights ({})", checkpoint.kind()), mib(plan.weights)),
+            ("cache".into(), mib(plan.kv_cache)),
+            ("workspace".into(), mib(plan.scratch)),
+        ],
+        context: small(context),
+        device: device.unwrap_or_else(|| "the processor".into()),
+        available_mib: None,
+    })
+}
+
+fn name(path: &Path, choice: &ModelChoice) -> String {
+    match choice {
+        ModelChoice::BuiltIn => "Built-in model".into(),
+        ModelChoice::Path(_) => {
+            path.file_stem().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
+        }
+    }
+}
+
+impl OpenModel {
+    pub(super) fn open(
+        path: &Path,
+        choice: &ModelChoice,
+        options: &LoadOptions,
+        pipeline_cache: Option<PathBuf>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Self> {
+        progress(LoadStage::Reading, 0, 1)?;
+        let checkpoint = Checkpoint::open(path)?;
+        let tokenizer = tokenizer(&checkpoint)?;
+        let template = ChatTemplate::for_tokenizer(&tokenizer)?;
+        let mut heard = |stage: Stage, done, total| {
+            let stage = match stage {
+                Stage::Compiling => LoadStage::Pipelines,
+                Stage::Uploading => LoadStage::Weights,
+            };
+            progress(stage, done, total)
+        };
+        let budget = if options.responsive { SMOOTH } else { FAST };
+        let model_options = model_options(options);
+        let gpu = match options.device.as_deref() {
+            Some(PROCESSOR) => None,
+            device => match Gpu::open(&GpuOptions {
+                device: device.map(Into::into),
+                cache_folder: pipeline_cache,
+                ..GpuOptions::default()
+            }) {
+                Ok(gpu) => Some(Arc::new(gpu)),
+                // Without any driver the processor runs the model, and the name of the device says so.
+                Err(Error::NoAdapter { .. }) if device.is_none() => None,
+                Err(error) => return Err(error),
+            },
+        };
+        let (session, device) = match gpu {
+            Some(gpu) => {
+                let session = Session::on_gpu(&gpu, &checkpoint, &model_options, budget, &mut heard)?;
+                (session, gpu.adapter.name.clone())
+            }
+            None => (Session::on_cpu(&checkpoint, &model_options, &mut heard)?, "processor, slow".into()),
+        };
+        tokenizer.check_vocabulary(session.config().vocab_size)?;
+        let info = info(&session, &checkpoint, &template, name(path, choice), device);
+        Ok(Self { session, tokenizer, template, info })
+    }
+}
+
+fn info(
+    session: &Session,
+    checkpoint: &Checkpoint,
+    template: &ChatTemplate,
+    name: String,
+    device: String,
+) -> ModelInfo {
+    let config = session.config();
+    let experimental = config.sparse.origin == SparseOrigin::Experimental;
+    ModelInfo {
+        name,
+        detail: format!("{:.1} million parameters, {}", checkpoint.parameters() as f64 / 1e6, checkpoint.kind()),
+        device,
+        context: small(session.capacity()),
+        layers: small(config.layers),
+        kv_heads: small(config.heads.kv_heads),
+        block_size: small(config.sparse.settings.block_size),
+        sparse_from: (!experimental).then_some(small(config.sparse.dense_len)),
+        sparse_experimental: experimental,
+        can_think: template.can_switch_thinking(),
+        can_pin: false,
+    }
+}
+
+fn tokenizer(checkpoint: &Checkpoint) -> Result<Tokenizer> {
+    match checkpoint.gguf_text()? {
+        None => Tokenizer::from_folder(checkpoint.path()),
+        Some(text) => {
+            let settings =
+                Settings { bos: text.bos, eos: text.eos, add_bos: text.add_bos, chat_template: text.chat_template };
+            Tokenizer::from_parts(text.tokenizer, settings)
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! One conversation as a tree: every edit and every new answer is a branch beside the old one, nothing is overwritten.
+//!
+//! Messages stand in a list by ascending number; each knows its parent and which of its children is shown. This is
+//! also the shape of the file (see [`history`](crate::desktop::history)).
+
+use serde::{Deserialize, Serialize};
+
+use super::settings::ChatSettings;
+use crate::desktop::messages::{DocumentId, FinishReason, MessageId, Mode, Pin, Role, Stats};
+
+/// Number of a chat: milliseconds since 1970 when it was started, made unique.
+pub type ChatId = u64;
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Its number in the chat.
+    pub id: MessageId,
+    /// The message before it; none for the first ones.
+    pub parent: Option<MessageId>,
+    /// Who says it.
+    pub role: Role,
+    /// What it says.
+    pub text: String,
+    /// The model's thinking before the text.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub thinking: String,
+    /// Documents attached to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<DocumentId>,
+    /// Which of the messages after it is shown.
+    #[serde(default)]
+    pub shown: Option<MessageId>,
+    /// How it ended; none while it is written or when the program ended before it.
+    #[serde(default)]
+    pub finish: Option<FinishReason>,
+    /// Its numbers.
+    #[serde(default)]
+    pub stats: Option<Stats>,
+    /// Where the way of reading changed: byte in the text and the new mode.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub switches: Vec<(u32, Mode)>,
+    /// The model that wrote it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub model: String,
+    /// A short note on how it came about: "dense", "without a passage".
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// A conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Chat {
+    /// Its number.
+    pub id: ChatId,
+    /// Its name in the list.
+    pub title: String,
+    /// The user gave the name: it no longer follows the first question.
+    #[serde(default)]
+    pub named: bool,
+    /// Milliseconds since 1970 of the last change.
+    pub changed: u64,
+    /// Its settings.
+    pub settings: ChatSettings,
+    /// Passages held in or kept out.
+    #[serde(default)]
+    pub pins: Vec<Pin>,
+    /// All messages of all branches, by number.
+    pub messages: Vec<Message>,
+    /// Which of the first messages is shown.
+    #[serde(default)]
+    pub shown: Option<MessageId>,
+}
+
+impl Chat {
+    /// An empty chat.
+    pub fn new(id: ChatId, settings: ChatSettings) -> Self {
+        Self {
+            id,
+            title: "New chat".into(),
+            named: false,
+            changed: id,
+            settings,
+            pins: Vec::new(),
+            messages: Vec::new(),
+            shown: None,
+        }
+    }
+
+    /// Brings a chat from a file into order: numbers ascend, are unique, and parents come before children.
+    pub fn mend(&mut self) {
+        self.messages.sort_by_key(|message| message.id);
+        self.messages.dedup_by_key(|message| message.id);
+        for message in &mut self.messages {
+            message.parent = message.parent.filter(|&parent| parent < message.id);
+        }
+    }
+
+    /// A message by number.
+    pub fn message(&self, id: MessageId) -> Option<&Message> {
+        let index = self.messages.binary_search_by_key(&id, |message| message.id).ok()?;
+        self.messages.get(index)
+    }
+
+    /// A message by number, to change.
+    pub fn message_mut(&mut self, id: MessageId) -> Option<&mut Message> {
+        let index = self.messages.binary_search_by_key(&id, |message| message.id).ok()?;
+        self.messages.get_mut(index)
+    }
+
+    /// Adds a message after `parent` and shows it.
+    pub fn add(&mut self, parent: Option<MessageId>, role: Role, text: String) -> MessageId {
+        let id = self.messages.last().map_or(0, |last| last.id.saturating_add(1));
+        self.messages.push(Message {
+            id,
+            parent,
+            role,
+            text,
+            thinking: String::new(),
+            documents: Vec::new(),
+            shown: None,
+            finish: None,
+            stats: None,
+            switches: Vec::new(),
+            model: String::new(),
+            note: String::new(),
+        });
+        self.show(id);
+        id
+    }
+
+    /// The messages on screen, first to last.
+    pub fn path(&self) -> Vec<&Message> {
+        let mut path = Vec::new();
+        let mut next = self.shown;
+        // A damaged file may point in a circle: no path is longer than the list.
+        while let Some(message) = next.and_then(|id| self.message(id)).filter(|_| path.len() < self.messages.len()) {
+            path.push(message);
+            next = message.shown;
+        }
+        path
+    }
+
+    /// The messages up to this one, first to last.
+    pub fn path_to(&self, id: MessageId) -> Vec<&Message> {
+        let mut path = Vec::new();
+        let mut next = Some(id);
+        while let Some(message) = next.and_then(|id| self.message(id)).filter(|_| path.len() < self.messages.len()) {
+            path.push(message);
+            next = message.parent;
+        }
+        path.reverse();
+        path
+    }
+
+    /// The last message on screen.
+    pub fn leaf(&self) -> Option<MessageId> {
+        self.path().last().map(|message| message.id)
+    }
+
+    /// Messages that stand in the same place, this one included.
+    pub fn versions(&self, id: MessageId) -> Vec<MessageId> {
+        let Some(message) = self.message(id) else { return Vec::new() };
+        self.messages.iter().filter(|other| other.parent == message.parent).map(|other| other.id).collect()
+    }
+
+    /// Shows this message in its place.
+    pub fn show(&mut self, id: MessageId) {
+        let Some(parent) = self.message(id).map(|message| message.parent) else { return };
+        self.set_shown(parent, Some(id));
+    }
+
+    /// Shows the version `step` places away, if there is one.
+    pub fn show_version(&mut self, id: MessageId, step: isize) {
+        let versions = self.versions(id);
+        let wanted = versions.iter().position(|&other| other == id).and_then(|at| at.checked_add_signed(step));
+        if let Some(&other) = wanted.and_then(|at| versions.get(at)) {
+            self.show(other);
+        }
+    }
+
+    /// Removes a message and all that follow it, and shows a neighbour in its place.
+    pub fn remove(&mut self, id: MessageId) {
+        let Some(parent) = self.message(id).map(|message| message.parent) else { return };
+        let versions = self.versions(id);
+        let at = versions.iter().position(|&other| other == id).unwrap_or(0);
+        let neighbour = versions.get(at + 1).or_else(|| at.checked_sub(1).and_then(|before| versions.get(before)));
+        self.set_shown(parent, neighbour.copied());
+        let mut gone = vec![id];
+        // Numbers ascend from parents to children, so one pass finds the whole branch.
+        for message in &self.messages {
+            if message.parent.is_some_and(|parent| gone.contains(&parent)) {
+                gone.push(message.id);
+            }
+        }
+        self.messages.retain(|message| !gone.contains(&message.id));
+    }
+
+    /// Documents in the context of the messages on screen, in their order, each once.
+    pub fn documents(&self) -> Vec<DocumentId> {
+        let mut documents = Vec::new();
+        for &id in self.path().iter().flat_map(|message| &message.documents) {
+            if !documents.contains(&id) {
+                documents.push(id);
+            }
+        }
+        documents
+    }
+
+    /// Names the chat after its first question, unless the user named it.
+    pub fn follow_title(&mut self) {
+        if self.named {
+            return;
+        }
+        if let Some(first) = self.path().first() {
+            let line = first.text.lines().find(|line| !line.trim().is_empty()).unwrap_or("New chat").trim();
+            let mut title: String = line.chars().take(60).collect();
+            if title.len() < line.len() {
+                title.push('…');
+            }
+            self.title = title;
+        }
+    }
+
+    fn set_shown(&mut self, parent: Option<MessageId>, shown: Option<MessageId>) {
+        match parent {
+            None => self.shown = shown,
+            Some(parent) => {
+                if let Some(parent) = self.message_mut(parent) {
+                    parent.shown = shown;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Where the question is typed: documents on it, tokens, the gauge of the context, send and stop.
+
+use egui::{Align, Frame, Key, Layout, Margin, Modifiers, RichText, Stroke, TextEdit, Ui, vec2};
+
+use super::icons;
+use super::widgets::{self, duration, number};
+use crate::desktop::messages::DocumentId;
+use crate::desktop::store::{Action, ModelState, Phase, Store};
+use crate::desktop::theme::{self, Palette};
+use crate::desktop::trace_data::Source;
+
+/// The field's number, for who wants to know whether it is being typed in.
+pub(crate) fn id() -> egui::Id {
+    egui::Id::unique("composer")
+}
+
+pub(crate) fn show(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
+    progress(ui, store);
+    let palette = Palette::of(ui);
+    let id = id();
+    let focused = ui.memory(|memory| memory.has_focus(id));
+    let stroke = Stroke::new(if focused { 1.5 } else { 1.0 }, if focused { palette.accent } else { palette.line });
+    Frame::new().fill(palette.card).stroke(stroke).corner_radius(14).inner_margin(Margin::symmetric(14, 10)).show(
+        ui,
+        |ui| {
+            ui.set_width(ui.available_width());
+            chips(ui, store, actions);
+            let mut text = store.draft.text.clone();
+            // Enter sends; the field must not see it.
+            let enter = focused
+                && ui.input_mut(|input| !input.modifiers.shift && input.consume_key(Modifiers::NONE, Key::Enter));
+            let hint = match (&store.model, store.draft.documents.is_empty()) {
+                (ModelState::Loading(..), _) => "The model is being opened; you can already type",
+                (ModelState::None | ModelState::Failed(..), _) => "Choose a model first",
+                (_, false) => "Ask about the document",
+                _ => "Ask something, or drop a document here",
+            };
+            let mut changed = false;
+            let rows = text.lines().count().clamp(1, 8);
+            let field = TextEdit::multiline(&mut text)
+                .id(id)
+                .hint_text(hint)
+                .font(theme::font(theme::BODY))
+                .frame(Frame::NONE)
+                .desired_rows(rows)
+                .desired_width(f32::INFINITY);
+            egui::ScrollArea::vertical().max_height(180.0).show(ui, |ui| {
+                if ui.add(field).accessible_name("Message").changed() {
+                    changed = true;
+                }
+            });
+            if changed {
+                actions.push(Action::Draft(text));
+            }
+            if enter && store.can_send() {
+                actions.push(Action::Send);
+            }
+            ui.add_space(4.0);
+            foot(ui, store, actions);
+        },
+    );
+}
+
+fn foot(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
+    ui.horizontal(|ui| {
+        if widgets::icon_button(ui, icons::PAPERCLIP, "Attach a document").clicked() {
+            actions.push(Action::PickDocuments);
+        }
+        library(ui, store, actions);
+        thinking(ui, store, actions);
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            if store.work.is_some() {
+                if round(ui, icons::STOP, "Stop", true) {
+                    actions.push(Action::Stop);
+                }
+            } else if round(ui, icons::ARROW_UP, "Send", store.can_send()) {
+                actions.push(Action::Send);
+            }
+            ui.add_space(4.0);
+            gauge(ui, store);
+        });
+    });
+}
+
+fn round(ui: &mut Ui, icon: &str, name: &str, enabled: bool) -> bool {
+    let palette = Palette::of(ui);
+    ui.add_enabled_ui(enabled, |ui| {
+        let (rect, response) = ui.allocate_exact_size(vec2(34.0, 34.0), egui::Sense::click());
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, enabled, name));
+        let fill = if enabled { palette.accent } else { palette.raised };
+        let color = if enabled { palette.on_accent } else { palette.weak };
+        ui.painter().circle_filled(rect.center(), 16.0, fill);
+        if response.hovered() || response.has_focus() {
+            ui.painter().circle_stroke(rect.center(), 16.0, Stroke::new(2.0, palette.text));
+        }
+        let font = egui::FontId::new(18.0, theme::icon_family());
+        ui.painter().text(rect.center(), egui::Align2::CENTER_CENTER, icon, font, color);
+        response.on_hover_text(name).clicked()
+    })
+    .inner
+}
+
+fn chips(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
+    if store.draft.documents.is_empty() && store.files_pending == 0 {
+        return;
+    }
+    ui.horizontal_wrapped(|ui| {
+        for &id in &store.draft.documents {
+            let Some(document) = store.documents.get(&id) else { continue };
+            let tokens = document_tokens(store, id);
+            if widgets::chip(ui, &format!("{} · {tokens}", document.name), false).clicked() {
+                actions.push(Action::OpenDocument(id));
+            }
+            if widgets::icon_button(ui, icons::X, &format!("Remove {}", document.name)).clicked() {
+                actions.push(Action::Detach(id));
+            }
+        }
+        if store.files_pending > 0 {
+            widgets::note(ui, "Reading the file…");
+        }
+    });
+}
+
+/// "14,320 tokens", or an estimate that says so.
+pub(crate) fn document_tokens(store: &Store, id: DocumentId) -> String {
+    match store.document_tokens.get(&id) {
+        Some(&tokens) => format!("{} tokens", number(tokens)),
+        None => {
+            let bytes = store.documents.get(&id).map_or(0, |document| document.text.len());
+            format!("about {} tokens", number(Store::estimate_tokens(bytes)))
+        }
+    }
+}
+
+fn library(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
+    if store.documents.is_empty() {
+        return;
+    }
+    let response = widgets::icon_button(ui, icons::FILE_TEXT, "Documents used before");
+    egui::Popup::menu(&response).show(|ui| {
+        ui.set_max_width(320.0);
+        for document in store.documents.values() {
+            if ui.button(&document.name).clicked() {
+                actions.push(Action::Attach(document.id));
+            }
+        }
+    });
+}
+
+fn thinking(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
+    let (Some(chat), Some(info)) = (store.chat(), store.model_info()) else { return };
+    if info.can_think {
+        let on = chat.settings.thinking;
+        if widgets::icon_toggle(ui, icons::BRAIN, "Think before answering", on).clicked() {
+            let mut settings = chat.settings.clone();
+            settings.thinking = !on;
+            actions.push(Action::ChatSettings(Box::new(settings)));
+        }
+    }
+}
+
+/// Tokens of the context in use, the document's share, and the draft's.
+fn gauge(ui: &mut Ui, store: &Store) {
+    let Some(info) = store.model_info() else { return };
+    let used = store.reading().map_or(0, |reading| reading.map.len());
+    let documents: u32 = store.reading().map_or(0, |reading| {
+        let segments = reading.map.segments().iter();
+        segments.filter(|s| matches!(s.source, Source::Document(_))).map(|s| s.tokens.end - s.tokens.start).sum()
+    });
+    let known = |id: &DocumentId| {
+        let bytes = store.documents.get(id).map_or(0, |document| document.text.len());
+        store.document_tokens.get(id).copied().unwrap_or_else(|| Store::estimate_tokens(bytes))
+    };
+    let attached: u32 = store.draft.documents.iter().map(known).sum();
+    let draft = store.draft.tokens.unwrap_or_else(|| Store::estimate_tokens(store.draft.text.len()));
+    let total = used.saturating_add(attached).saturating_add(draft);
+    let part = total as f32 / info.context.max(1) as f32;
+    let over = total > info.context;
+    let palette = Palette::of(ui);
+    let text = format!("{} of {}", number(total), number(info.context));
+    let color = if over { palette.danger } else { palette.weak };
+    let response = ui.label(RichText::new(text).font(theme::font(theme::SMALL)).color(color));
+    let share = 100.0 * documents.saturating_add(attached) as f32 / total.max(1) as f32;
+    let words = format!(
+        "Context: {} of {} tokens. Documents are {share:.0} % of it, the draft has {}.{}",
+        number(total),
+        number(info.context),
+        number(draft),
+        if over { " It does not fit: nothing will be cut, the answer will be refused." } else { "" }
+    );
+    response.on_hover_text(&words);
+    if ui.available_width() > 80.0 {
+        widgets::bar(ui, 70.0, part, "Context in use").on_hover_text(words);
+    }
+}
+
+/// Before the first word: how much of the prompt is read, and how long it takes.
+fn progress(ui: &mut Ui, store: &Store) {
+    let (part, words) = match (&store.model, store.current_work()) {
+        (ModelState::Loading(_, _, stage, done, total), _) => {
+            let part = if *total == 0 { 0.0 } else { *done as f32 / *total as f32 };
+            (part, super::topbar::stage_name(*stage).to_owned())
+        }
+        (_, Some(work)) => match work.phase {
+            Phase::Waiting => (0.0, "Preparing the text".to_owned()),
+            Phase::Prefill(done, total, _) => {
+                let left = work.prefill_left().map_or(String::new(), |seconds| format!(", {} left", duration(seconds)));
+                let part = done as f32 / total.max(1) as f32;
+                (part, format!("Reading {} of {} tokens{left}", number(done), number(total)))
+            }
+            Phase::Writing => return,
+        },
+        _ => return,
+    };
+    ui.horizontal(|ui| {
+        widgets::bar(ui, 160.0, part, "Progress");
+        widgets::note(ui, words);
+    });
+    ui.add_space(4.0);
+}

@@ -1,0 +1,110 @@
+//! Windows over the chat: settings, models, palette, trash, shortcuts. Esc or a click outside closes them.
+
+mod models;
+mod palette;
+mod settings;
+
+use egui::{Align, Frame, Id, Layout, Margin, Modal, RichText, ScrollArea, Ui};
+
+use super::widgets;
+use crate::desktop::commands::{COMMANDS, OTHER_KEYS};
+use crate::desktop::store::{Action, Dialog, Store};
+use crate::desktop::theme::{self, Palette};
+
+/// What is being typed in them.
+#[derive(Default)]
+pub(crate) struct Dialogs {
+    models: models::Models,
+    palette: palette::CommandPalette,
+    settings: settings::SettingsView,
+    open: Option<Dialog>,
+}
+
+impl Dialogs {
+    pub(crate) fn show(&mut self, ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
+        let just_opened = self.open != store.dialog;
+        self.open = store.dialog;
+        let Some(dialog) = store.dialog else { return };
+        let palette = Palette::of(ui);
+        let frame = Frame::new()
+            .fill(palette.card)
+            .stroke(egui::Stroke::new(1.0, palette.line))
+            .corner_radius(14)
+            .shadow(ui.visuals().window_shadow)
+            .inner_margin(Margin::same(20));
+        let context = ui.ctx().clone();
+        let mut area = Modal::default_area(Id::unique("dialog"));
+        if dialog == Dialog::Palette {
+            area = area.anchor(egui::Align2::CENTER_TOP, egui::vec2(0.0, 90.0));
+        }
+        let response = Modal::new(Id::unique("dialog")).area(area).frame(frame).show(&context, |ui| match dialog {
+            Dialog::Settings => self.settings.show(ui, store, actions),
+            Dialog::Models => self.models.show(ui, store, actions, just_opened),
+            Dialog::Palette => self.palette.show(ui, store, actions, just_opened),
+            Dialog::Trash => trash(ui, store, actions),
+            Dialog::Shortcuts => shortcuts(ui, actions),
+        });
+        if response.backdrop_response.clicked() {
+            actions.push(Action::Close);
+        }
+    }
+}
+
+/// Title and the button that closes.
+fn head(ui: &mut Ui, title: &str, actions: &mut Vec<Action>) {
+    ui.horizontal(|ui| {
+        widgets::strong(ui, title, theme::TITLE);
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            if widgets::close_button(ui, "Close").clicked() {
+                actions.push(Action::Close);
+            }
+        });
+    });
+    ui.add_space(theme::GAP);
+}
+
+fn trash(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
+    ui.set_width(460.0);
+    head(ui, "Trash", actions);
+    if store.trash.is_empty() {
+        widgets::note(ui, "Deleted chats stay here until you remove their files yourself.");
+    }
+    ScrollArea::vertical().max_height(360.0).show(ui, |ui| {
+        for chat in &store.trash {
+            ui.horizontal(|ui| {
+                ui.add(egui::Label::new(&chat.title).truncate());
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    let button = ui.button("Restore").accessible_name(format!("Restore {}", chat.title));
+                    if button.clicked() {
+                        actions.push(Action::RestoreChat(chat.id));
+                        actions.push(Action::Close);
+                    }
+                });
+            });
+        }
+    });
+}
+
+fn shortcuts(ui: &mut Ui, actions: &mut Vec<Action>) {
+    ui.set_width(420.0);
+    head(ui, "Keyboard shortcuts", actions);
+    let context = ui.ctx().clone();
+    let row = |ui: &mut Ui, name: &str, keys: &str| {
+        ui.horizontal(|ui| {
+            ui.label(name);
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                ui.label(RichText::new(keys).font(theme::font(13.0)).color(Palette::of(ui).weak));
+            });
+        });
+    };
+    ScrollArea::vertical().max_height(420.0).show(ui, |ui| {
+        for (name, keys) in OTHER_KEYS {
+            row(ui, name, keys);
+        }
+        for command in COMMANDS {
+            if let Some(keys) = &command.keys {
+                row(ui, command.name, &context.format_shortcut(keys));
+            }
+        }
+    });
+}

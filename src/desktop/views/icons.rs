@@ -1,0 +1,30 @@
+//! Icons by name: glyphs of assets/fonts/Icons.ttf, a part of Phosphor Icons. Every button that shows one also has a
+//! name in words (see [`widgets`](super::widgets)).
+
+pub(crate) const ARROW_UP: &str = "\u{E08E}";
+pub(crate) const STOP: &str = "\u{E46C}";
+pub(crate) const COPY: &str = "\u{E1CA}";
+pub(crate) const TRASH: &str = "\u{E4A6}";
+pub(crate) const ARROW_CLOCKWISE: &str = "\u{E036}";
+pub(crate) const PENCIL_SIMPLE: &str = "\u{E3B4}";
+pub(crate) const CARET_DOWN: &str = "\u{E136}";
+pub(crate) const CARET_LEFT: &str = "\u{E138}";
+pub(crate) const CARET_RIGHT: &str = "\u{E13A}";
+pub(crate) const GEAR_SIX: &str = "\u{E272}";
+pub(crate) const SIDEBAR_SIMPLE: &str = "\u{EC24}";
+pub(crate) const EYE: &str = "\u{E220}";
+pub(crate) const FILE_TEXT: &str = "\u{E23A}";
+pub(crate) const PAPERCLIP: &str = "\u{E39A}";
+pub(crate) const X: &str = "\u{E4F6}";
+pub(crate) const PUSH_PIN: &str = "\u{E3E2}";
+pub(crate) const COMMAND: &str = "\u{E1C4}";
+pub(crate) const EXPORT: &str = "\u{EAF0}";
+pub(crate) const BRAIN: &str = "\u{E74E}";
+pub(crate) const GRID_FOUR: &str = "\u{E296}";
+pub(crate) const WARNING_CIRCLE: &str = "\u{E4E2}";
+pub(crate) const ARROW_DOWN: &str = "\u{E03E}";
+pub(crate) const COLUMNS: &str = "\u{E546}";
+pub(crate) const PROHIBIT: &str = "\u{E3DE}";
+pub(crate) const NOTE_PENCIL: &str = "\u{E34C}";
+pub(crate) const CROSSHAIR: &str = "\u{E1D6}";
+pub(crate) const BOOK_OPEN: &str = "\u{E0E6}";

@@ -1,0 +1,87 @@
+//! Cost of a frame: a document of 60,000 tokens, an answer of 2,000 tokens, one token a frame, without a GPU.
+//!
+//! The limit of 8 ms holds for release builds; unoptimised builds are only kept from growing out of hand. The numbers
+//! are printed with `--nocapture`.
+
+use std::time::{Duration, Instant};
+
+use foveal::desktop::fake::Script;
+use foveal::desktop::store::{Action, Document};
+
+use super::window::{FACT, QUESTION, Window, logbook};
+
+const LIMIT: Duration = if cfg!(debug_assertions) { Duration::from_millis(40) } else { Duration::from_millis(8) };
+
+fn answer(words: usize) -> String {
+    let mut text = String::new();
+    for word in 0..words {
+        text.push_str(["the ", "**harbour** ", "was ", "quiet, ", "and ", "`lamps` ", "burned. "][word % 7]);
+        if word % 90 == 89 {
+            text.push_str("\n\n");
+        }
+    }
+    text
+}
+
+fn measure(words: usize, details: bool) -> (Duration, Duration) {
+    let script = Script {
+        token: Duration::from_micros(500),
+        layers: 32,
+        free: 63,
+        local: 32,
+        answer: Some(answer(words)),
+        ..Script::instant()
+    };
+    let mut window = Window::ready(script);
+    let text = logbook(780).replace(FACT, "") + FACT;
+    window.app().act(Action::DocumentRead(Document::new("long.txt".into(), &text)));
+    if details {
+        window.click_first("Show or hide reading details");
+    }
+    window.type_into("Message", QUESTION);
+    window.click("Send");
+    window.until(|store| store.work.as_ref().is_some_and(|work| work.tokens > 20));
+    let mut times = Vec::new();
+    while window.store().work.is_some() && times.len() < 4000 {
+        let before = window.store().work.as_ref().map_or(0, |work| work.tokens);
+        let start = Instant::now();
+        window.harness.step();
+        let time = start.elapsed();
+        if window.store().work.as_ref().is_some_and(|work| work.tokens != before) {
+            times.push(time);
+        }
+    }
+    assert!(window.store().reading().unwrap().map.len() > 58_000, "{}", window.store().reading().unwrap().map.len());
+    times.sort();
+    (times[times.len() / 2], times[times.len() * 99 / 100])
+}
+
+#[test]
+fn frames_stay_short_while_an_answer_is_written() {
+    for details in [false, true] {
+        let (median, late) = measure(1700, details);
+        println!("60 k tokens, 2 k answer, details {details}: median {median:?}, 99 % {late:?}");
+        assert!(median < LIMIT, "median {median:?}");
+    }
+}
+
+#[test]
+fn a_very_long_answer_costs_no_more() {
+    let mut window = Window::ready(Script { answer: Some(answer(20_000)), ..Script::instant() });
+    let mut settings = window.store().chat().unwrap().settings.clone();
+    settings.sampling.max_tokens = 100_000;
+    window.app().act(Action::ChatSettings(Box::new(settings)));
+    window.type_into("Message", "tell me everything");
+    window.click("Send");
+    window.until(|store| store.work.is_none());
+    let mut times: Vec<Duration> = (0..60)
+        .map(|_| {
+            let start = Instant::now();
+            window.harness.step();
+            start.elapsed()
+        })
+        .collect();
+    times.sort();
+    println!("20,000 words: median {:?}, most {:?}", times[30], times[59]);
+    assert!(times[30] < LIMIT, "median {:?}", times[30]);
+}
