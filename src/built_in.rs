@@ -95,6 +95,14 @@ pub fn cache_folder() -> PathBuf {
     }
 }
 
+/// Where this user's chats, documents and settings are kept.
+pub fn data_folder() -> PathBuf {
+    match directories::ProjectDirs::from("", "", "foveal") {
+        Some(folders) => folders.data_dir().to_owned(),
+        None => std::env::temp_dir().join("foveal-data"),
+    }
+}
+
 fn digest() -> u64 {
     let mut hasher = DefaultHasher::new();
     for asset in &MODEL {

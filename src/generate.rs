@@ -74,6 +74,10 @@ pub struct Answer {
     pub tokens: Vec<u32>,
     /// Why it ended.
     pub reason: FinishReason,
+    /// How the last step attended.
+    pub mode: Mode,
+    /// Tokens that each head of the last step read.
+    pub tokens_read: usize,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
     /// Those that were not in the cache already.
@@ -117,6 +121,8 @@ pub fn generate(
         text: String::new(),
         tokens: Vec::new(),
         reason: FinishReason::Stopped,
+        mode: Mode::Dense,
+        tokens_read: 0,
         prompt_tokens: prompt.len(),
         computed_tokens,
         first_token_seconds: 0.0,
@@ -167,6 +173,8 @@ pub fn generate(
             on_event(Event::Token { id: *id, text: rest, mode, trace: None })?;
         }
     }
+    answer.mode = mode;
+    answer.tokens_read = session.tokens_read(mode);
     let ended = Instant::now();
     let first = first_token.unwrap_or(ended);
     answer.first_token_seconds = seconds(first - started);

@@ -170,6 +170,14 @@ impl Session {
         &self.tokens
     }
 
+    /// Tokens that each head of a step reads whose query is the last cached token.
+    pub fn tokens_read(&self, mode: Mode) -> usize {
+        match (mode, self.tokens.len().checked_sub(1)) {
+            (Mode::Sparse, Some(position)) => self.config().sparse.settings.tokens_read(position),
+            _ => self.tokens.len(),
+        }
+    }
+
     /// Makes `context` the cache's content, computing what follows the common beginning, and returns what its last token
     /// gives. That token is always a step of its own: its logits, and what it reads, are wanted.
     pub fn feed(&mut self, context: &[u32], progress: &mut PrefillProgress<'_>) -> Result<Next> {

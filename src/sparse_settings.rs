@@ -154,6 +154,11 @@ impl SparseSettings {
         self.budget().min(position / self.block_size + 1)
     }
 
+    /// Tokens in the blocks selected for a query at `position`, up to its own.
+    pub fn tokens_read(&self, position: usize) -> usize {
+        (self.count(position) - 1) * self.block_size + position % self.block_size + 1
+    }
+
     /// First position at which there are more blocks than the budget. Before it sparse is exactly dense.
     pub fn first_choice(&self) -> usize {
         self.budget() * self.block_size

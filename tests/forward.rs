@@ -47,7 +47,7 @@ fn expected(name: &str) -> Expected {
 }
 
 fn options(chunk: Option<usize>) -> LoadOptions {
-    LoadOptions { context: Some(1024), chunk, quantize: None }
+    LoadOptions { context: Some(1024), chunk, ..Default::default() }
 }
 
 pub(crate) fn gpu_session(gpu: &Arc<Gpu>, path: &Path, options: &LoadOptions) -> Session {

@@ -82,8 +82,11 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         return super::bench_ops::run(&gpu, &random::shape(&args.shape)?, format, &args.depths);
     }
     let deepest = args.depths.iter().copied().max().unwrap_or(0);
-    let load =
-        LoadOptions { context: Some(deepest + args.prompt.max(args.generate) + 64), quantize: None, chunk: args.chunk };
+    let load = LoadOptions {
+        context: Some(deepest + args.prompt.max(args.generate) + 64),
+        chunk: args.chunk,
+        ..Default::default()
+    };
     let started = Instant::now();
     let model = Model::random(&gpu, random::shape(&args.shape)?, format, &load)?;
     eprintln!("{} in {:.1} s; {}", args.shape, started.elapsed().as_secs_f64(), model.memory.describe());

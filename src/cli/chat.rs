@@ -19,6 +19,7 @@ const HELP: &str = "\
 /attach FILE   let the model read a text file before the conversation
 /sample NAME   the same with a text that comes with foveal: logbook, memories
 /system TEXT   instructions for the whole conversation; empty takes them away
+/attention MODE  auto, dense or sparse from the next answer on
 /reset         forget the conversation and its documents
 /help          this list
 /quit          end (also Ctrl-D; Ctrl-C stops an answer)
@@ -35,6 +36,19 @@ pub(super) struct ChatArguments {
     model: ModelArguments,
     #[command(flatten)]
     sampling: SamplingArguments,
+}
+
+#[cfg(feature = "desktop")]
+impl ChatArguments {
+    /// The model that is named.
+    pub(super) fn model_path(&self) -> Option<&Path> {
+        self.model.path()
+    }
+
+    /// The documents that are named.
+    pub(super) fn document_paths(&self) -> &[std::path::PathBuf] {
+        self.text.document_paths()
+    }
 }
 
 struct Chat<'a> {
@@ -147,6 +161,10 @@ impl Chat<'_> {
             "/system" => {
                 self.conversation.system = (!rest.is_empty()).then(|| rest.to_owned());
                 remark("the conversation will be read again with these instructions");
+            }
+            "/attention" => {
+                self.opened.session.set_attention(rest.parse()?);
+                remark(&format!("attention: {rest}"));
             }
             "/attach" if rest.is_empty() => remark("/attach needs the path of a text file"),
             "/attach" => self.attach(read_document(Path::new(rest))?),

@@ -13,7 +13,7 @@ use crate::conversation::Document;
 use crate::error::{Error, Result};
 use crate::generate::{Answer, FinishReason, GenerateOptions};
 use crate::gpu::Feature;
-use crate::model::LoadOptions;
+use crate::model::{Attention, LoadOptions, SparseOrigin};
 use crate::open::{Device, ModelFiles, OpenedSession, open_session};
 use crate::sampler::SamplerSettings;
 use crate::session::Session;
@@ -83,8 +83,19 @@ pub(super) struct ModelArguments {
     /// Tokens of the prompt that are computed at a time
     #[arg(long, value_name = "TOKENS", value_parser = positive)]
     chunk: Option<usize>,
+    /// auto is sparse from the model's own length on (dense_len), dense reads every token, sparse always selects
+    #[arg(long, value_name = "auto|dense|sparse", default_value = "auto")]
+    attention: Attention,
+    /// JSON that takes the place of config.json's sparse_config: {"topk": 64, "window_size": 2048, ...}
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    sparse_config: Option<serde_json::Value>,
     #[command(flatten)]
     pub(super) device: DeviceArguments,
+}
+
+fn json(text: &str) -> std::result::Result<serde_json::Value, String> {
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if value.is_object() { Ok(value) } else { Err("expected a JSON object".into()) }
 }
 
 fn positive(text: &str) -> std::result::Result<usize, String> {
@@ -92,6 +103,11 @@ fn positive(text: &str) -> std::result::Result<usize, String> {
 }
 
 impl ModelArguments {
+    /// The model's path, where one is given.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.model.as_deref()
+    }
+
     /// Opens and checks all files of the model.
     pub(super) fn open_files(&self) -> Result<ModelFiles> {
         ModelFiles::open(self.model.as_deref())
@@ -99,14 +115,19 @@ impl ModelArguments {
 
     /// How to load.
     pub(super) fn load_options(&self) -> LoadOptions {
-        LoadOptions { context: self.context, quantize: self.quantize.recipe(), chunk: self.chunk }
+        LoadOptions {
+            context: self.context,
+            quantize: self.quantize.recipe(),
+            chunk: self.chunk,
+            sparse_config: self.sparse_config.clone(),
+        }
     }
 
     /// Loads, with a bar, and says what there is to know of the device.
     pub(super) fn open_session(&self, files: &ModelFiles, options: &LoadOptions) -> Result<OpenedSession> {
         let device = &self.device;
         let bar = Progress::new("loading");
-        let opened = open_session(
+        let mut opened = open_session(
             &files.checkpoint,
             &device.device(),
             &device.without(),
@@ -119,6 +140,10 @@ impl ModelArguments {
         drop(bar);
         if let Some(notice) = &opened.notice {
             remark(notice);
+        }
+        opened.session.set_attention(self.attention);
+        if self.attention == Attention::Sparse && opened.session.config().sparse.origin == SparseOrigin::Experimental {
+            remark("this model was not trained for sparse attention: answers may suffer (experimental)");
         }
         Ok(opened)
     }
@@ -195,6 +220,10 @@ pub(super) struct TextArguments {
 }
 
 impl TextArguments {
+    pub(super) fn document_paths(&self) -> &[PathBuf] {
+        &self.documents
+    }
+
     pub(super) fn documents(&self) -> Result<Vec<Document>> {
         self.documents.iter().map(|path| read_document(path)).collect()
     }
@@ -243,15 +272,15 @@ pub(super) fn figures(answer: &Answer, session: &Session) -> String {
         FinishReason::ContextFull => ", cut because the context is full",
         FinishReason::Stopped => ", stopped",
     };
+    let reads = format!("{}: reads {} of {} tokens", answer.mode, answer.tokens_read, session.tokens().len());
     format!(
-        "[{} tokens at {:.1}/s, first after {:.2} s: {} of {} prompt tokens read at {:.0}/s; context {} of {}{ended}]",
+        "[{reads}; {} tokens at {:.1}/s, first after {:.2} s: {} of {} prompt tokens read at {:.0}/s; context of {}{ended}]",
         answer.tokens.len(),
         answer.decode_speed(),
         answer.first_token_seconds,
         answer.computed_tokens,
         answer.prompt_tokens,
         answer.prompt_speed(),
-        session.tokens().len(),
         session.capacity(),
     )
 }

@@ -25,6 +25,9 @@ pub(super) struct GenerateArguments {
     /// One JSON event a line: prefill, token, summary
     #[arg(long)]
     json: bool,
+    /// With --json: the blocks that every layer and KV head selected for each token
+    #[arg(long, requires = "json")]
+    trace: bool,
     #[command(flatten)]
     text: TextArguments,
     #[command(flatten)]
@@ -52,6 +55,7 @@ pub(super) fn run(arguments: &GenerateArguments, terminal: &mut Terminal) -> Res
     let options = arguments.sampling.options(files.sampler);
     let mut opened = arguments.model.open_session(&files, &arguments.model.load_options())?;
     let session = &mut opened.session;
+    session.set_trace(arguments.trace);
     let bar = Progress::new("reading");
     let answer = terminal.stoppable(|terminal, stop| {
         generate(session, &files.tokenizer, &tokens, &options, stop, &mut |event| {

@@ -15,6 +15,8 @@ mod quantize;
 mod score;
 mod selfcheck;
 mod terminal;
+#[cfg(feature = "desktop")]
+mod window;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -88,8 +90,17 @@ fn run(arguments: Arguments, terminal: &mut Terminal) -> Result<ExitCode> {
     }
 }
 
-/// What `foveal` alone does.
+/// What `foveal` alone does: the window, or where none can be the chat in the terminal.
 fn without_command(arguments: &chat::ChatArguments, terminal: &mut Terminal) -> Result<ExitCode> {
+    #[cfg(feature = "desktop")]
+    {
+        if !terminal::input_is_piped() {
+            if terminal::has_display() {
+                return window::run(arguments);
+            }
+            terminal::remark("no display is there, so this is the chat in the terminal");
+        }
+    }
     chat::run(arguments, terminal)
 }
 

@@ -162,6 +162,25 @@ impl Drop for Progress {
     }
 }
 
+/// Whether questions come from a pipe or a file. A window's launcher gives neither, nor does a person at a terminal.
+#[cfg(feature = "desktop")]
+pub(super) fn input_is_piped() -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        std::fs::metadata("/dev/stdin").is_ok_and(|input| input.file_type().is_fifo() || input.is_file())
+    }
+    #[cfg(not(unix))]
+    false
+}
+
+/// Whether a window can open.
+#[cfg(feature = "desktop")]
+pub(super) fn has_display() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    cfg!(any(windows, target_os = "macos")) || set("DISPLAY") || set("WAYLAND_DISPLAY")
+}
+
 #[cfg(test)]
 mod tests {
     use super::escape;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::attention_mode::SparseConfig;
 use super::config::ModelConfig;
 use super::forward::{Layer, Model, Ops};
 use super::linear::{self, Linear, SourceList};
@@ -22,9 +23,20 @@ pub struct LoadOptions {
     pub quantize: Option<Recipe>,
     /// Tokens of a prefill step; `None` chooses.
     pub chunk: Option<usize>,
+    /// Takes the place of config.json's `sparse_config`.
+    pub sparse_config: Option<serde_json::Value>,
 }
 
 impl LoadOptions {
+    /// What the checkpoint's config.json says, with what these options change.
+    pub fn config(&self, checkpoint: &Checkpoint) -> Result<ModelConfig> {
+        let mut config = ModelConfig::new(checkpoint.config())?;
+        if let Some(sparse) = &self.sparse_config {
+            config.sparse = SparseConfig::new(Some(sparse), config.family)?;
+        }
+        Ok(config)
+    }
+
     /// The context for `config`.
     pub fn context_for(&self, config: &ModelConfig) -> usize {
         self.context.unwrap_or_else(|| config.max_positions.min(32_768))
@@ -51,7 +63,7 @@ impl Model {
         options: &LoadOptions,
         progress: &mut Progress<'_>,
     ) -> Result<Self> {
-        let config = ModelConfig::new(checkpoint.config())?;
+        let config = options.config(checkpoint)?;
         let sources = SourceList::find(checkpoint, &config, options.quantize.as_ref())?;
         let context = options.context_for(&config);
         let chunk = options.chunk.unwrap_or_else(|| plan::choose_chunk(gpu, &config, context)).max(1);

@@ -143,8 +143,7 @@ impl AttendSparse {
 
     /// Tokens that the query at `position` reads.
     fn slots(&self, position: usize) -> usize {
-        let block = self.settings.block_size;
-        (self.settings.count(position) - 1) * block + position % block + 1
+        self.settings.tokens_read(position)
     }
 
     /// Multiply-adds of keys and values for `slots` tokens read.

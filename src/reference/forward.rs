@@ -48,7 +48,7 @@ pub struct CpuStep {
 impl CpuModel {
     /// Reads all weights.
     pub fn load(checkpoint: &Checkpoint, options: &LoadOptions, progress: &mut Progress<'_>) -> Result<Self> {
-        let config = ModelConfig::new(checkpoint.config())?;
+        let config = options.config(checkpoint)?;
         let sources = crate::model::SourceList::find(checkpoint, &config, options.quantize.as_ref())?;
         let (total, mut done) = (sources.bytes(), 0);
         let mut read = |source: &crate::model::Source| -> Result<PackedMatrix> {
