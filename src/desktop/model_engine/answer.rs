@@ -170,6 +170,8 @@ struct Parts {
     thinking: bool,
     held: String,
     begun: bool,
+    /// Whether any thought was shown: the line breaks before the first are left out.
+    thought: bool,
 }
 
 const OPEN: &str = "<think>";
@@ -198,7 +200,11 @@ impl Parts {
             0
         };
         let rest = self.held.split_off(self.held.len() - keep);
-        let shown = std::mem::replace(&mut self.held, rest);
+        let mut shown = std::mem::replace(&mut self.held, rest);
+        if self.thinking && !self.thought {
+            shown = shown.trim_start().to_owned();
+            self.thought = !shown.is_empty();
+        }
         self.begun |= !self.thinking && !shown.trim().is_empty();
         (part, shown)
     }
