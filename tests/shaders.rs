@@ -93,8 +93,6 @@ fn sparse_sets(by_quads: bool) -> Vec<Constants> {
                     ("DEPTHS", head_dim / side),
                     ("PARTS", head_dim / part),
                     ("PER_PART", part / side),
-                    ("OWN_KEYS", 16 / side),
-                    ("OWN_DEPTHS", u32::div_ceil(head_dim / side, 4)),
                 ];
                 let scales = [("SCALE", F32(0.125)), ("MOST_EXPONENT", F32(80.0))];
                 let set = numbers.map(|(name, value)| (name, U32(value))).into_iter().chain(scales);

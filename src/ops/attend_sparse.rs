@@ -95,28 +95,11 @@ impl AttendSparse {
 
     /// The cooperative form, where the adapter and the sizes allow it.
     fn coop(gpu: &Gpu, shape: HeadShape, settings: SparseSettings) -> Option<Kernel> {
-        let (side, subgroup) = (gpu.features.coop?.side(), gpu.features.subgroup_size?);
-        let (group, depths) = (shape.group() as u32, shape.head_dim as u32 / side);
-        let row_tiles = group.div_ceil(side);
-        // A row of scores is shared by neighbouring lanes of one subgroup.
-        let lanes_per_row = 4 * subgroup / (row_tiles * side);
-        if group > 16 || subgroup > 64 || !(1..=subgroup).contains(&lanes_per_row) {
+        let mut constants = super::attend_coop_constants(gpu, shape)?;
+        if !settings.block_size.is_multiple_of(gpu.features.coop?.side() as usize) {
             return None;
         }
-        let constants = [
-            ("M", U32(side)),
-            ("SUBGROUP", U32(subgroup)),
-            ("HEADS", U32(shape.heads as u32)),
-            ("GROUP", U32(group)),
-            ("HEAD_DIM", U32(shape.head_dim as u32)),
-            ("SCALE", F32(shape.scale())),
-            ("BLOCK", U32(settings.block_size as u32)),
-            ("BUDGET", U32(settings.budget() as u32)),
-            ("ROW_TILES", U32(row_tiles)),
-            ("DEPTHS", U32(depths)),
-            ("OWN_KEYS", U32(16 / side)),
-            ("OWN_DEPTHS", U32(depths.div_ceil(4))),
-        ];
+        constants.extend([("BLOCK", U32(settings.block_size as u32)), ("BUDGET", U32(settings.budget() as u32))]);
         let spec = KernelSpec { name: "coop/attend_sparse", entry: "main", constants: &constants, pieces: &[] };
         Kernel::optional(gpu, &spec)
     }
@@ -133,7 +116,7 @@ impl AttendSparse {
         if let Some(kernel) = &self.coop {
             let params = CoopParams { start: args.start as u32, capacity: capacity as u32, tokens: args.tokens as u32 };
             let tensors = [args.q.into(), args.keys.into(), args.values.into(), args.ids.into(), args.out.into()];
-            let size = [args.tokens as u32, self.shape.kv_heads as u32, 1];
+            let size = [args.tokens.div_ceil(super::COOP_TOKENS) as u32, self.shape.kv_heads as u32, 1];
             return recorder.dispatch(gpu, kernel, &tensors, &params, size, self.work(slots));
         }
         let params = Params { start: args.start as u32, capacity: capacity as u32, tiles: 0 };
