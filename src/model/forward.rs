@@ -1,10 +1,12 @@
 //! The forward pass. One step takes a run of tokens at the end of the cache to logits.
 //!
-//!     h = embedding[token] * embedding_scale
-//!     for each layer:
-//!         h += residual_scale * attention_out(attention(qkv(norm(h))))
-//!         h += residual_scale * down(swiglu(gate_up(norm(h))))
-//!     logits = head(norm(h) * logit_scale)
+//! ```text
+//! h = embedding[token] * embedding_scale
+//! for each layer:
+//!     h += residual_scale * attention_out(attention(qkv(norm(h))))
+//!     h += residual_scale * down(swiglu(gate_up(norm(h))))
+//! logits = head(norm(h) * logit_scale)
+//! ```
 //!
 //! Adding a block's output to the stream is done by the normalisation that follows it.
 

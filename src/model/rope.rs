@@ -1,6 +1,8 @@
 //! Rotary position embedding: how far each pair of dimensions turns at each position.
 //!
-//!     angle[p, i] = p * frequency[i],    frequency[i] = theta^(-2i/d) / factor[i],    i = 0 .. d/2
+//! ```text
+//! angle[p, i] = p * frequency[i],    frequency[i] = theta^(-2i/d) / factor[i],    i = 0 .. d/2
+//! ```
 //!
 //! * plain: factor 1.
 //! * longrope (MiniCPM4): one factor per pair, `short_factor` for contexts up to `original_max_position_embeddings`, else

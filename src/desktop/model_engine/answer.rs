@@ -186,7 +186,8 @@ impl Parts {
         // An answer may speak about the mark later on; only at its beginning it opens the thinking.
         let open_allowed = self.thinking || !self.begun;
         let part = if self.thinking { Part::Thinking } else { Part::Answer };
-        if let Some(at) = self.held.find(mark).filter(|_| open_allowed) {
+        let opens = |at: &usize| self.thinking || self.held.get(..*at).is_some_and(|before| before.trim().is_empty());
+        if let Some(at) = self.held.find(mark).filter(|at| open_allowed && opens(at)) {
             let shown = self.held.get(..at).unwrap_or("").trim_end().to_owned();
             self.held = self.held.get(at + mark.len()..).unwrap_or("").trim_start().to_owned();
             self.thinking = !self.thinking;
