@@ -104,6 +104,7 @@ fn positive(text: &str) -> std::result::Result<usize, String> {
 
 impl ModelArguments {
     /// The model's path, where one is given.
+    #[cfg(feature = "desktop")]
     pub(super) fn path(&self) -> Option<&Path> {
         self.model.as_deref()
     }
@@ -220,6 +221,7 @@ pub(super) struct TextArguments {
 }
 
 impl TextArguments {
+    #[cfg(feature = "desktop")]
     pub(super) fn document_paths(&self) -> &[PathBuf] {
         &self.documents
     }
