@@ -71,7 +71,9 @@ fn sparse_sets(by_quads: bool) -> Vec<Constants> {
             // Stride, block, budget, local, free blocks.
             for [stride, block, budget, local, free] in [[4, 16, 5, 3, 1], [16, 64, 96, 33, 62], [16, 64, 34, 33, 0]] {
                 let quads = u32::div_ceil(group, 4).min(4);
-                let part = if head_dim % 64 == 0 { 64 } else { 32 };
+                let keys = 4 * side;
+                let part = if head_dim % 64 == 0 { keys } else { 32 };
+                let row_tiles = u32::div_ceil(group, side);
                 let numbers = [
                     ("GROUP_SIZE", if by_quads { 64 * quads } else { 256 }),
                     ("QUADS", quads),
@@ -89,7 +91,15 @@ fn sparse_sets(by_quads: bool) -> Vec<Constants> {
                     ("SLICES", 256 / (head_dim / 8)),
                     ("M", side),
                     ("SUBGROUP", subgroup),
-                    ("ROW_TILES", u32::div_ceil(group, side)),
+                    ("ROW_TILES", row_tiles),
+                    ("KEYS", keys),
+                    ("ROUND_TILES", 1),
+                    ("VECTORS", keys / 8),
+                    ("LOADS", keys * head_dim / 16 / subgroup),
+                    ("TURNS", (2 * row_tiles * side).div_ceil(subgroup)),
+                    ("OWN_TILES", 2),
+                    ("SCORE_LOADS", 4 * head_dim / subgroup),
+                    ("COLUMN_TILES", 32 / side),
                     ("DEPTHS", head_dim / side),
                     ("PARTS", head_dim / part),
                     ("PER_PART", part / side),
