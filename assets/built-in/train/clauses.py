@@ -267,6 +267,9 @@ class Clauses:
             if subject == "I" and auxiliary == "are":
                 auxiliary = "am"
             if role == "object":
+                words = c.object.text.split()
+                if len(words) == 3 and words[0] == "the" and w.chance(0.25) and not c.object.person:
+                    return f"Which {words[2]} {auxiliary} {subject} {after}{tail}?", c.object.text
                 if c.object.count and w.chance(0.6):
                     return f"How many {c.object.count[1]} {auxiliary} {subject} {after}{tail}?", c.object.count[0]
                 return f"{who} {auxiliary} {subject} {after}{tail}?", c.object.text
@@ -275,6 +278,8 @@ class Clauses:
         if role in ("to", "from"):
             return w.one([f"Who {middle} {role}?", f"{first_upper(role)} whom {middle}?", f"Who {middle} {role}?"]), answer
         if role == "time":
+            if answer.startswith(("every ", "once ", "twice ")) and w.chance(0.5):
+                return f"How often {middle}?", answer
             head = w.one(WHEN.get(answer.split(" ")[0], ["When"]))
             if head.startswith(("On", "What day", "Which day")) and not any(d in answer for d in ("day", "th", "st")):
                 head = "When"

@@ -3,6 +3,7 @@
     <s><|im_start|>user\\n{document}\\n\\n{question}<|im_end|>\\n<|im_start|>assistant\\n{answer}<|im_end|>\\n<|im_start|>user\\n...
 """
 
+import os
 from bisect import bisect_left, bisect_right
 
 import numpy as np
@@ -12,6 +13,8 @@ import tokenizer
 from documents import Documents
 from talk import NOT_FOUND
 
+# The workers are processes of their own.
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
 DOCUMENT, QUESTION, ANSWER, FIRST = 0.06, 0.1, 1.0, 1.6
 
 
@@ -37,13 +40,16 @@ class Rows:
     def row(self, length, questions=None, absent=0.1, chat=0.03):
         """(ids, weights, answers): an answer is (first token, end, fact's first token, its end); -1 where there is none."""
         w = self.words
-        if w.chance(chat):
+        if length <= 2048 and w.chance(chat):
             turns, text, room = [], "", length
         else:
-            # Short documents matter too, whatever the row's length; about 3.7 characters make a token.
-            share = 0.15 + 0.55 * w.r() if length <= 2048 else 0.8 + 0.1 * w.r()
-            count = questions or max(3, int(length * (1 - share) / 22)) if length <= 2048 else questions or 28
-            text, turns = self.made.make(int(length * share * (3.7 if length <= 2048 else 4.6)), min(count, 40), absent)
+            # Short documents matter too, whatever the row's length; about 3.7 characters make a token. Long rows leave the last
+            # 1100 tokens to the questions, where "tail" steps train the selection.
+            share = 0.15 + 0.55 * w.r() if length <= 2048 else 1 - 1100 / length
+            count = questions or max(3, int(length * (1 - share) / 22)) if length <= 2048 else questions or 36
+            text, turns = self.made.make(int(length * share * (3.7 if length <= 2048 else 5.0)), min(count, 40), absent)
+            if not turns and w.chance(0.8):
+                return self.row(length, questions, absent, chat)
             if length > 2048:
                 text, turns = self.cut(text, turns, int(length * share))
         ids, weights, answers = [tokenizer.BOS], [0.0], []

@@ -259,7 +259,21 @@ class Facts:
             questions.append((w.one([f"At what temperature do I {base} {what}?", f"How hot should the oven be?", f"At which temperature is {what} {past}?", f"What temperature do I {base} it at?"]), heat))
         return text, questions
 
+    def copula(self):
+        """"The busiest day was 14 June", "the main problem is the roof"."""
+        w = self.w
+        adjective = w.one(["best", "worst", "first", "last", "next", "main", "biggest", "smallest", "oldest", "busiest", "quietest", "only", "other", "new", "cheapest", "fastest", "most important", "favourite", "second", "usual", "real", "common", "hardest", w.adjective()])
+        noun, value = w.one([(w.one(["problem", "cause", "reason", "topic", "prize", "risk", "goal", "idea", "result", "question", "rule", "mistake", "argument", "task", "plan", "theme", w.noun("communication"), w.noun("attribute"), w.noun("act")]), w.thing().text), (w.one(["day", "date"]), w.date()), ("month", w.one(MONTHS)), ("day", w.one(DAYS)), ("year", str(w.between(1700, 2035))), (w.one(["town", "city", "village", "stop", "place", "destination"]), w.town()), (w.one(["player", "speaker", "winner", "guest", "candidate", "helper", "customer", "contact", "student", "child"]), w.person().text), (w.one(["score", "price", "number", "amount", "distance", "share", "value", "offer", "size"]), w.amount()), (w.one(["room", "spot", "way in"]), w.place()), (w.one(["bus", "train", "ferry", "flight", "class"]), w.clock())])
+        of = w.one(["", "", "", f" of the {w.one(EVENTS + EVERYDAY)}", f" for the {w.one(EVENTS)}", f" in {w.town()}"])
+        if ("copula", adjective, noun) in self.known:
+            return None
+        self.known.add(("copula", adjective, noun))
+        be = w.one(["is", "was", "is", "will be"])
+        text = w.one([f"the {adjective} {noun}{of} {be} {value}", f"the {adjective} {noun}{of} {be} {value}", f"{adjective} {noun}{of}: {value}", f"{value} {be} the {adjective} {noun}{of}"])
+        what = "Who" if noun in ("player", "speaker", "winner", "guest", "candidate", "helper", "customer", "contact", "student", "child") else "When" if noun in ("bus", "train", "ferry", "flight", "class") else "What"
+        return text, [(f"{what} {be} the {adjective} {noun}{of}?", value), (f"Which {noun}{of} {be} the {adjective}{' one' if adjective in ('only', 'main', 'other', 'next') else ''}?" if what != "When" else f"When does the {adjective} {noun}{of} leave?", value)]
+
     def any(self):
         x = self.w.r()
-        make = self.attribute if x < 0.72 else self.role if x < 0.84 else self.change if x < 0.92 else self.listing
+        make = self.copula if x < 0.1 else self.attribute if x < 0.72 else self.role if x < 0.84 else self.change if x < 0.92 else self.listing
         return make()

@@ -22,7 +22,7 @@ from model import Config, Model, initial_weights
 TOKENS = 131072
 PLANS = {
     "first": [
-        dict(length=512, seconds=170),
+        dict(length=512, seconds=165),
         dict(length=1024, seconds=80, jumps=0.3),
         dict(length=2048, seconds=90, jumps=0.4, selection=0.1),
         dict(length=8192, seconds=75, jumps=0.3, selection=0.1, sparse=0.35, tail=0.4, short=0.4),
@@ -148,7 +148,7 @@ class Leg:
     def factor(self, planned):
         """Of the learning rate: a short warm-up, then linear decay over the second half of the planned time."""
         done = planned / self.total
-        return min(1.0, 0.02 + planned / 6) * (1.0 if done < 0.5 else 0.03 + 0.97 * max(0.0, 1 - done) / 0.5)
+        return min(1.0, (self.steps + 1) / 150) * (1.0 if done < 0.5 else 0.03 + 0.97 * max(0.0, 1 - done) / 0.5)
 
     def mode(self, phase, generator):
         x = torch.rand((), generator=generator).item()
