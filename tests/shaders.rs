@@ -1,7 +1,7 @@
 //! Every kernel in every combination of slot variants, with constants as the host writes them: assembled, validated, and
 //! written as SPIR-V, MSL and HLSL, so that a kernel that only one driver would refuse is found on every machine.
 
-use foveal::gpu::shader::Constant::{self, F32, U32};
+use foveal::gpu::shader::Constant::{self, Bool, F32, U32};
 use foveal::gpu::shader::{assemble, kernels, slots, source, variants};
 use naga::back::{hlsl, msl, spv};
 use naga::front::wgsl;
@@ -33,6 +33,14 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
         "top_logits" => sets(&["GROUP_SIZE", "SLICE", "KEEP"], &[&[256, 1024, 64]]),
         "embed" => sets(&["GROUP_SIZE", "COLS", "GROUP"], &[&[64, 128, 16], &[64, 4096, 128]]),
         "matvec" => sets(&["GROUP_SIZE", "COLS", "GROUP", "ROWS"], &[&[64, 128, 16, 4], &[128, 4096, 128, 4]]),
+        "matvec_wide" => with(
+            sets(
+                &["GROUP_SIZE", "LANES", "ROWS", "UNROLL", "COLS", "GROUP"],
+                &[&[32, 32, 1, 1, 128, 32], &[256, 64, 4, 4, 4096, 128]],
+            ),
+            &[("SUBGROUP", U32(32))],
+        ),
+        "quantize_row" => with(sets(&["GROUP_SIZE", "CHUNK"], &[&[64, 16], &[64, 32]]), &[("SPLIT", Bool(true))]),
         "matmul" => sets(&["COLS", "GROUP"], &[&[128, 16], &[4096, 128]]),
         "coop/matmul" => {
             sets(&["COLS", "GROUP", "M", "SUBGROUP", "LOADS"], &[&[128, 16, 8, 8, 8], &[4096, 128, 16, 32, 4]])

@@ -25,6 +25,7 @@ const RUNS: usize = 3;
 /// Prints the tables for `config`.
 pub(super) fn run(gpu: &Gpu, config: &ModelConfig, format: Format, lengths: &[usize]) -> Result<()> {
     products(gpu, config, format)?;
+    super::bench_forms::run(gpu, config, format)?;
     println!("\none layer of attention, ms");
     println!(
         "| tokens | prompt dense | prompt sparse | compress | score | select | attend | token dense | token sparse |"
