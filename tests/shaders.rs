@@ -12,6 +12,8 @@ type Constants = Vec<(&'static str, Constant)>;
 /// Workgroup memory that every device has, and what all graphics cards of the last ten years have.
 const LEAST_MEMORY: u32 = 16 << 10;
 const CARD_MEMORY: u32 = 32 << 10;
+/// And what those with large cooperative matrices have.
+const LARGE_MEMORY: u32 = 48 << 10;
 
 /// Sets of constants to try a kernel with: the smallest and the largest that its host can ask for. A new kernel gets its
 /// entry here.
@@ -60,8 +62,17 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
         "coop/score_blocks" => {
             sparse_sets(false).into_iter().filter(|set| value(set, "GROUP").is_multiple_of(value(set, "M"))).collect()
         }
-        "coop/attend_dense" | "coop/attend_sparse" => {
-            sparse_sets(false).into_iter().filter(|set| value(set, "GROUP") <= 16).collect()
+        "coop/attend_sparse" => sparse_sets(false).into_iter().filter(|set| value(set, "GROUP") <= 16).collect(),
+        "coop/attend_dense" => {
+            // Four tokens stage a whole tile at a time.
+            let mut sets: Vec<Constants> =
+                sparse_sets(false).into_iter().filter(|set| value(set, "GROUP") <= 16).collect();
+            for set in &mut sets {
+                let (keys, side) = (value(set, "KEYS"), value(set, "M"));
+                set.retain(|(name, _)| !["TOKENS", "STAGED", "STAGED_TILES"].contains(name));
+                set.extend([("TOKENS", U32(4)), ("STAGED", U32(keys)), ("STAGED_TILES", U32(keys / side))]);
+            }
+            sets
         }
         "attend_sparse_merge" => {
             sets(&["GROUP_SIZE", "HEAD_DIM", "SLICES"], &[&[256, 32, 8], &[256, 96, 2], &[256, 128, 2]])
@@ -101,9 +112,11 @@ fn sparse_sets(by_quads: bool) -> Vec<Constants> {
                     ("SUBGROUP", subgroup),
                     ("ROW_TILES", row_tiles),
                     ("KEYS", keys),
-                    ("ROUND_TILES", 1),
+                    ("TOKENS", 1),
+                    ("STAGED", side),
+                    ("STAGED_TILES", 1),
                     ("VECTORS", keys / 8),
-                    ("LOADS", keys * head_dim / 16 / subgroup),
+                    ("LOADS", (side * head_dim / 4).div_ceil(subgroup)),
                     ("TURNS", (2 * row_tiles * side).div_ceil(subgroup)),
                     ("OWN_TILES", 2),
                     ("SCORE_LOADS", 4 * head_dim / subgroup),
@@ -236,7 +249,11 @@ fn every_kernel_in_every_variant_is_valid_for_every_backend() {
                 assert!(!module.entry_points.is_empty(), "{what} has no entry point");
                 let large = coop || score || constants.contains(&("TILE_KEYS", U32(32)));
                 for (entry, bytes) in workgroup_bytes(&module, &info) {
-                    let most = if large { CARD_MEMORY } else { LEAST_MEMORY };
+                    let most = match (coop && constants.contains(&("M", U32(16))), large) {
+                        (true, _) => LARGE_MEMORY,
+                        (false, true) => CARD_MEMORY,
+                        (false, false) => LEAST_MEMORY,
+                    };
                     assert!(bytes <= most, "{what}, {entry}: {bytes} bytes of workgroup memory, at most {most}");
                 }
                 // A writer that gives up says nothing of the kernel.

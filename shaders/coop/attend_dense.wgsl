@@ -1,7 +1,7 @@
 enable f16;
 enable wgpu_cooperative_matrix;
-// attend_dense of a chunk with cooperative matrices: every position up to the query's is a shared slot, the work
-// as attend_coop.wgsl tells.
+// attend_dense of a chunk with cooperative matrices: every position up to the query's is a slot, the work as
+// attend_coop.wgsl tells, with four tokens that share what they read.
 //
 // Host: src/ops/attend_dense.rs. Twin: src/reference/attend_dense.rs.
 //
@@ -19,25 +19,13 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f16>>;  // (tokens, HEADS, HEAD_DIM / 4) fours
 @group(0) @binding(4) var<uniform> params: Params;
 
-fn shared_slots(first_position: u32, last_position: u32) -> u32 {
-    return last_position + 1u;
+// Slots that a query at `position` reads.
+fn slots(position: u32) -> u32 {
+    return position + 1u;
 }
 
-fn shared_token(first_position: u32, last_position: u32, slot: u32) -> u32 {
-    return min(slot, last_position);
-}
-
-fn shared_seen(first_position: u32, position: u32) -> Seen {
-    return Seen(0u, 0u, position + 1u);
-}
-
-// No query has slots of its own.
-fn own_slots(position: u32) -> u32 {
-    return 0u;
-}
-
-fn own_token(list: u32, slot: u32, end: u32) -> u32 {
-    return 0u;
+fn slot_origin(token: u32, kv_head: u32, slot: u32) -> u32 {
+    return slot;
 }
 
 // Workgroup: TOKENS tokens, KV head.

@@ -1,31 +1,29 @@
 // attend_coop: running softmax attention of one token per subgroup with cooperative matrices.
 //
-// A workgroup takes TOKENS neighbouring tokens and one KV head. The heads of a token's group are the rows of its tile
-// (padded to whole matrices), KEYS slots the columns. First come the slots that all its tokens share, from the last to
-// the first, because a query's own neighbourhood usually has the largest scores: keys, then values, of a tile are
-// staged in workgroup memory once for all. Then each token's own slots: each subgroup stages its own, a ROUND at a time in
-// its part of the same memory. Staging matters more than it seems: a matrix loaded straight from the cache costs
-// scattered reads of 4 bytes (keys) or 2 (values), 27 TFLOP/s on an H200.
+// A workgroup takes TOKENS neighbouring tokens, that read the same slots of the cache, and one KV head. The heads of a
+// token's group are the rows of its tile (padded to whole matrices), KEYS slots the columns. Slots are walked from the
+// end, because a query's own neighbourhood usually has the largest scores. Keys, then values, pass through workgroup
+// memory, STAGED slots at a time, and the next are loaded while matrices are multiplied. Staging matters: a matrix
+// loaded straight from the cache costs scattered reads of 4 bytes (keys) or 2 (values), 27 TFLOP/s on an H200; staged,
+// dense attention reaches 103. There keys and scores in workgroup memory bound it, not the products.
 //
 // Scores and weights pass through workgroup memory, because the elements of a matrix cannot be touched. Weights are
 // exp(score - reference) in f16, where the reference is the row's maximum when it was last taken. It is taken again,
 // and the sums so far rescaled through memory, only when a score exceeds it by RISE: weights stay below exp(RISE) =
-// 2981, far inside f16, and the sums are f32, so nothing is lost. Slots that a token does not see have weight 0.
+// 2981, far inside f16, and the sums are f32, so nothing is lost. Slots past the query have weight 0.
 //
-// The kernel says what the slots are: `shared_slots(first, last)` of the tokens at these positions and `shared_token(slot)`
-// in the cache; `shared_seen(position)` which of them a query sees; `own_slots(position)` and `own_token(..)`.
+// The kernel says what a slot is: `slots(position)` how many a query reads, `slot_origin(token, kv_head, slot)` which token
+// of the cache is the first of STAGED slots.
 //
 //#import numbers                     LOWEST
-//#const  M SUBGROUP HEADS GROUP HEAD_DIM SCALE ROW_TILES PARTS PER_PART KEYS ROUND_TILES VECTORS LOADS TURNS
+//#const  TOKENS STAGED M SUBGROUP HEADS GROUP HEAD_DIM SCALE ROW_TILES PARTS PER_PART KEYS STAGED_TILES VECTORS LOADS TURNS
 //        GROUP at most 16; ROW_TILES = GROUP / M rounded up; a head is PARTS parts of PER_PART matrices, no wider than
-//        KEYS; ROUND_TILES = KEYS / 4 / M; VECTORS = KEYS / 8; LOADS = KEYS * HEAD_DIM / 16 / SUBGROUP; TURNS = 2 * ROWS /
+//        KEYS; STAGED_TILES = STAGED / M; VECTORS = KEYS / 8; LOADS = STAGED * HEAD_DIM / 4 / LANES; TURNS = 2 * ROWS /
 //        SUBGROUP rounded up
 
-const TOKENS: u32 = 4u;
 const LANES: u32 = TOKENS * SUBGROUP;
 const KV_HEADS: u32 = HEADS / GROUP;
 const ROWS: u32 = ROW_TILES * M;
-const ROUND: u32 = KEYS / TOKENS;          // own slots that a subgroup stages at a time
 const VECS: u32 = HEAD_DIM / 4u;
 const PART: u32 = PER_PART * M / 4u;       // vectors of a head that pass through memory at a time
 const RISE: f32 = 8.0;
@@ -35,14 +33,7 @@ const SCORE_PITCH: u32 = KEYS / 4u + 2u;
 // Two lanes share a row of scores, each takes every other vector.
 const ITEMS: u32 = 2u * ROWS;
 
-// Which slots of a kind a query sees: those before `fixed` and from `hidden` on, up to `end`.
-struct Seen {
-    fixed: u32,
-    hidden: u32,
-    end: u32,
-}
-
-var<workgroup> cached: array<vec4<f16>, KEYS * PITCH>;
+var<workgroup> cached: array<vec4<f16>, STAGED * PITCH>;
 var<workgroup> scores: array<vec4<f32>, TOKENS * ROWS * SCORE_PITCH>;
 var<workgroup> weights: array<vec4<f16>, TOKENS * ROWS * SCORE_PITCH>;
 var<workgroup> row_sums: array<f32, TOKENS * ROWS>;
@@ -53,17 +44,11 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
     let kv_head = group.y;
     // Tokens past the last repeat it and are not stored.
     let token = min(group.x * TOKENS + subgroup, params.tokens - 1u);
-    let first_position = params.start + group.x * TOKENS;
     let last_position = params.start + min(group.x * TOKENS + TOKENS, params.tokens) - 1u;
-    let cache = kv_head * params.capacity;
-    let list = token * KV_HEADS + kv_head;
+    let end = slots(params.start + token);
+    let steps = (slots(last_position) + KEYS - 1u) / KEYS;
     let base = subgroup * ROWS * SCORE_PITCH;
     let head_base = token * HEADS + kv_head * GROUP;
-    let shared_tiles = (shared_slots(first_position, last_position) + KEYS - 1u) / KEYS;
-    // Positions before the last read at most as many blocks.
-    let own_tiles = (own_slots(last_position) + KEYS - 1u) / KEYS;
-    let shared_part = shared_seen(first_position, params.start + token);
-    let own_part = Seen(0u, 0u, own_slots(params.start + token));
     if lane == 0u {
         risen = 0u;
     }
@@ -95,42 +80,37 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
     reference[@t] = LOWEST;
     weight_sum[@t] = 0.0;
     //#end
-    for (var step = 0u; step < shared_tiles + own_tiles; step++) {
-        let own = step >= shared_tiles;
-        let first = select(shared_tiles - 1u - step, step - shared_tiles, own) * KEYS;
-        var seen = shared_part;
-        if own {
-            seen = own_part;
-        }
-        // Where this lane's loads start: rows of the tile, slots, and the lanes that load together.
-        let loader = select(lane, sublane, own);
-        let loaders = select(LANES, SUBGROUP, own);
-        let own_rows = subgroup * ROUND;
-        let first_row = select(0u, own_rows, own);
-        for (var round = 0u; round < 4u; round++) {
-            if own || round == 0u {
-                let slot = first + round * ROUND;
-                let origin = cache + own_token(list, slot, own_part.end);
-                workgroupBarrier();
+    let place = Place(kv_head * params.capacity, last_position, lane);
+    let start = slot_origin(token, kv_head, (steps - 1u) * KEYS);
+    //#repeat i LOADS
+    var next_@i = keys[item_source(place, start, @iu)];
+    //#end
+    for (var step = 0u; step < steps; step++) {
+        let first = (steps - 1u - step) * KEYS;
+        for (var staged = 0u; staged < KEYS; staged += STAGED) {
+            workgroupBarrier();
+            //#repeat i LOADS
+            cached[item_target(lane, @iu)] = next_@i;
+            //#end
+            if staged + STAGED < KEYS {
+                let origin = slot_origin(token, kv_head, first + staged + STAGED);
                 //#repeat i LOADS
-                let row_@i = (loader + @i * loaders) / VECS;
-                let column_@i = (loader + @i * loaders) % VECS;
-                let from_@i = select(cache + shared_token(first_position, last_position, slot + row_@i), origin + row_@i, own);
-                let loaded_@i = keys[from_@i * VECS + column_@i];
+                next_@i = keys[item_source(place, origin, @iu)];
                 //#end
+            } else {
+                let origin = slot_origin(token, kv_head, first);
                 //#repeat i LOADS
-                cached[(first_row + row_@i) * PITCH + column_@i] = loaded_@i;
+                next_@i = values[item_source(place, origin, @iu)];
                 //#end
-                workgroupBarrier();
             }
-            let key_row = select(round * ROUND, own_rows, own);
-            //#repeat j ROUND_TILES
+            workgroupBarrier();
+            //#repeat j STAGED_TILES
             //#repeat r ROW_TILES
             var products_@j_@r: coop_matMxM<f32, C>;
             //#end
             //#repeat p PARTS
             //#repeat e PER_PART
-            let key_at_@j_@p_@e = (key_row + @j * M) * PITCH + (@p * PER_PART + @e) * M / 4u;
+            let key_at_@j_@p_@e = (@j * M) * PITCH + (@p * PER_PART + @e) * M / 4u;
             let key_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&cached[key_at_@j_@p_@e], PITCH);
             //#repeat r ROW_TILES
             products_@j_@r = coopMultiplyAdd(heads_@r_@p_@e, key_@j_@p_@e, products_@j_@r);
@@ -138,31 +118,23 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
             //#end
             //#end
             //#repeat r ROW_TILES
-            let score_at_@j_@r = base + @r * M * SCORE_PITCH + (round * ROUND + @j * M) / 4u;
+            let score_at_@j_@r = base + @r * M * SCORE_PITCH + (staged + @j * M) / 4u;
             coopStoreT(products_@j_@r, &scores[score_at_@j_@r], SCORE_PITCH);
             //#end
             //#end
         }
         workgroupBarrier();
 
-        // The first values are on their way while the weights are computed.
-        let value_origin = cache + own_token(list, first, own_part.end);
-        //#repeat i LOADS
-        let value_row_@i = (loader + @i * loaders) / VECS;
-        let value_column_@i = (loader + @i * loaders) % VECS;
-        let value_from_@i = select(cache + shared_token(first_position, last_position, first + value_row_@i), value_origin + value_row_@i, own);
-        let value_loaded_@i = values[value_from_@i * VECS + value_column_@i];
-        //#end
         //#repeat t TURNS
         {
             let item = sublane + @t * SUBGROUP;
             let row = min(item / 2u, ROWS - 1u);
             let at = base + row * SCORE_PITCH + item % 2u;
-            let slots = vec4(first + item % 2u * 4u) + vec4(0u, 1u, 2u, 3u);
+            let columns = vec4(first + item % 2u * 4u) + vec4(0u, 1u, 2u, 3u);
             var most = LOWEST;
             //#repeat c VECTORS
-            let slots_@c = slots + @c * 8u;
-            let visible_@c = (slots_@c < vec4(seen.fixed) | slots_@c >= vec4(seen.hidden)) & slots_@c < vec4(seen.end);
+            let slots_@c = columns + @c * 8u;
+            let visible_@c = slots_@c < vec4(end);
             let score_@c = select(vec4(LOWEST), scores[at + @c * 2u] * SCALE, visible_@c);
             most = max(most, max(max(score_@c.x, score_@c.y), max(score_@c.z, score_@c.w)));
             //#end
@@ -190,9 +162,6 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
             }
         }
         //#end
-        //#repeat i LOADS
-        cached[(first_row + value_row_@i) * PITCH + value_column_@i] = value_loaded_@i;
-        //#end
         if workgroupUniformLoad(&risen) != 0u {
             // The scores are used up, so their memory is free for the sums, a part of a head at a time.
             //#repeat p PARTS
@@ -217,29 +186,32 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
             }
         }
 
-        for (var round = 0u; round < 4u; round++) {
-            if own && round > 0u {
-                let origin = cache + own_token(list, first + round * ROUND, own_part.end);
-                workgroupBarrier();
+        for (var staged = 0u; staged < KEYS; staged += STAGED) {
+            workgroupBarrier();
+            //#repeat i LOADS
+            cached[item_target(lane, @iu)] = next_@i;
+            //#end
+            if staged + STAGED < KEYS {
+                let origin = slot_origin(token, kv_head, first + staged + STAGED);
                 //#repeat i LOADS
-                let more_row_@i = (sublane + @i * SUBGROUP) / VECS;
-                let more_column_@i = (sublane + @i * SUBGROUP) % VECS;
-                let more_@i = values[(origin + more_row_@i) * VECS + more_column_@i];
+                next_@i = values[item_source(place, origin, @iu)];
                 //#end
+            } else {
+                // After the last tile the first one again, in vain.
+                let origin = slot_origin(token, kv_head, max(first, KEYS) - KEYS);
                 //#repeat i LOADS
-                cached[(own_rows + more_row_@i) * PITCH + more_column_@i] = more_@i;
+                next_@i = keys[item_source(place, origin, @iu)];
                 //#end
-                workgroupBarrier();
             }
-            let value_row = select(round * ROUND, own_rows, own);
-            //#repeat j ROUND_TILES
+            workgroupBarrier();
+            //#repeat j STAGED_TILES
             //#repeat r ROW_TILES
-            let weight_at_@j_@r = base + @r * M * SCORE_PITCH + (round * ROUND + @j * M) / 4u;
+            let weight_at_@j_@r = base + @r * M * SCORE_PITCH + (staged + @j * M) / 4u;
             let weight_@j_@r = coopLoadT<coop_matMxM<f16, A>>(&weights[weight_at_@j_@r], SCORE_PITCH);
             //#end
             //#repeat p PARTS
             //#repeat e PER_PART
-            let value_at_@j_@p_@e = (value_row + @j * M) * PITCH + (@p * PER_PART + @e) * M / 4u;
+            let value_at_@j_@p_@e = (@j * M) * PITCH + (@p * PER_PART + @e) * M / 4u;
             let value_@j_@p_@e = coopLoadT<coop_matMxM<f16, B>>(&cached[value_at_@j_@p_@e], PITCH);
             //#repeat r ROW_TILES
             sums_@r_@p_@e = coopMultiplyAdd(weight_@j_@r, value_@j_@p_@e, sums_@r_@p_@e);
@@ -270,6 +242,24 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
         store(head_base, base, subgroup, @p * PART, sublane);
     }
     //#end
+}
+
+// What a lane needs to find what it stages.
+struct Place {
+    cache: u32,          // first token of the KV head
+    last_position: u32,
+    lane: u32,
+}
+
+// The lane's `item`th vector of the STAGED tokens from `origin` on; past the query the query's own again.
+fn item_source(place: Place, origin: u32, item: u32) -> u32 {
+    let index = place.lane + item * LANES;
+    return (place.cache + min(origin + index / VECS, place.last_position)) * VECS + index % VECS;
+}
+
+fn item_target(lane: u32, item: u32) -> u32 {
+    let index = lane + item * LANES;
+    return index / VECS * PITCH + index % VECS;
 }
 
 // A part of the token's queries into the weights' memory: rows past the group are zero.

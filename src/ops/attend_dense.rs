@@ -6,6 +6,9 @@ use crate::error::Result;
 use crate::gpu::shader::Constant::U32;
 use crate::gpu::{Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
 
+/// Tokens of a workgroup with cooperative matrices.
+const COOP_TOKENS: usize = 4;
+
 /// Query rows of a prefill tile.
 const PREFILL_ROWS: usize = 32;
 /// Query rows of a decode tile: the heads of one group.
@@ -72,7 +75,7 @@ impl AttendDense {
         };
         Ok(Self {
             prefill: build("prefill", PREFILL_ROWS, tile_keys)?,
-            coop: super::attend_coop_constants(gpu, heads).and_then(|constants| {
+            coop: super::attend_coop_constants(gpu, heads, COOP_TOKENS as u32, 1).and_then(|constants| {
                 let name = "coop/attend_dense";
                 Kernel::optional(gpu, &KernelSpec { name, entry: "main", constants: &constants, pieces: &[] })
             }),
@@ -97,7 +100,7 @@ impl AttendDense {
         if let Some(coop) = &self.coop {
             let params = CoopParams { start: params.start, capacity: params.capacity, tokens: params.tokens };
             let tensors = [args.queries.into(), args.keys.into(), args.values.into(), args.out.into()];
-            let size = [args.tokens.div_ceil(super::COOP_TOKENS) as u32, self.heads.kv_heads as u32, 1];
+            let size = [args.tokens.div_ceil(COOP_TOKENS) as u32, self.heads.kv_heads as u32, 1];
             return recorder.dispatch(gpu, coop, &tensors, &params, size, work);
         }
         recorder.dispatch(gpu, &self.prefill, &tensors(args), &params, size, work)

@@ -95,17 +95,12 @@ impl AttendSparse {
 
     /// The cooperative form, where the adapter and the sizes allow it.
     fn coop(gpu: &Gpu, shape: HeadShape, settings: SparseSettings) -> Option<Kernel> {
-        let mut constants = super::attend_coop_constants(gpu, shape)?;
-        // A round of slots must not leave its block.
+        let mut constants = super::attend_coop_constants(gpu, shape, 1, 4)?;
+        // What is staged at a time must not leave its block.
         if !settings.block_size.is_multiple_of(16) {
             return None;
         }
-        constants.extend([
-            ("BLOCK", U32(settings.block_size as u32)),
-            ("BUDGET", U32(settings.budget() as u32)),
-            ("INIT_BLOCKS", U32(settings.init_blocks as u32)),
-            ("LOCAL_BLOCKS", U32(settings.local_blocks() as u32)),
-        ]);
+        constants.extend([("BLOCK", U32(settings.block_size as u32)), ("BUDGET", U32(settings.budget() as u32))]);
         let spec = KernelSpec { name: "coop/attend_sparse", entry: "main", constants: &constants, pieces: &[] };
         Kernel::optional(gpu, &spec)
     }
@@ -122,7 +117,7 @@ impl AttendSparse {
         if let Some(kernel) = &self.coop {
             let params = CoopParams { start: args.start as u32, capacity: capacity as u32, tokens: args.tokens as u32 };
             let tensors = [args.q.into(), args.keys.into(), args.values.into(), args.ids.into(), args.out.into()];
-            let size = [args.tokens.div_ceil(super::COOP_TOKENS) as u32, self.shape.kv_heads as u32, 1];
+            let size = [args.tokens as u32, self.shape.kv_heads as u32, 1];
             return recorder.dispatch(gpu, kernel, &tensors, &params, size, self.work(slots));
         }
         let params = Params { start: args.start as u32, capacity: capacity as u32, tiles: 0 };

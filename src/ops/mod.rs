@@ -50,11 +50,14 @@ use crate::gpu::{Element, Gpu, Tensor};
 /// Lanes of a workgroup for ops that walk a row together.
 pub(crate) const ROW_GROUP: u32 = 256;
 
-/// Tokens of a workgroup of the `attend_coop` piece.
-const COOP_TOKENS: usize = 4;
-
-/// What the `attend_coop` piece is compiled with, where the adapter and the shape allow it.
-fn attend_coop_constants(gpu: &Gpu, shape: HeadShape) -> Option<Vec<(&'static str, Constant)>> {
+/// What the `attend_coop` piece is compiled with for workgroups of `tokens` tokens that stage a `parts`th of a tile at a
+/// time, where the adapter and the shape allow it.
+fn attend_coop_constants(
+    gpu: &Gpu,
+    shape: HeadShape,
+    tokens: u32,
+    parts: u32,
+) -> Option<Vec<(&'static str, Constant)>> {
     /// Heads of a group that fit in its tile.
     const MOST_HEADS: usize = 16;
     let (side, subgroup) = (gpu.features.coop?.side(), gpu.features.subgroup_size?);
@@ -63,12 +66,14 @@ fn attend_coop_constants(gpu: &Gpu, shape: HeadShape) -> Option<Vec<(&'static st
         return None;
     }
     let row_tiles = group.div_ceil(side);
-    // Bytes of keys and their padding, and of scores and weights of all rows.
-    let bytes = |keys: u32| keys * (head_dim + 8) * 2 + COOP_TOKENS as u32 * row_tiles * side * ((keys + 8) * 6 + 8) + 4;
-    let fits = |keys: &u32| keys / 4 >= side && bytes(*keys) <= gpu.max_workgroup_bytes();
+    // Bytes of what is staged with its padding, and of scores, weights, sums and factors of all rows.
+    let bytes = |keys: u32| keys / parts * (head_dim + 8) * 2 + tokens * row_tiles * side * ((keys + 8) * 6 + 8) + 4;
+    let fits = |keys: &u32| keys / parts >= side && bytes(*keys) <= gpu.max_workgroup_bytes();
     let keys = [64, 32].into_iter().find(fits)?;
     let part = if head_dim.is_multiple_of(64) { keys } else { 32 };
     Some(vec![
+        ("TOKENS", U32(tokens)),
+        ("STAGED", U32(keys / parts)),
         ("M", U32(side)),
         ("SUBGROUP", U32(subgroup)),
         ("HEADS", U32(heads)),
@@ -79,9 +84,9 @@ fn attend_coop_constants(gpu: &Gpu, shape: HeadShape) -> Option<Vec<(&'static st
         ("PARTS", U32(head_dim / part)),
         ("PER_PART", U32(part / side)),
         ("KEYS", U32(keys)),
-        ("ROUND_TILES", U32(keys / 4 / side)),
+        ("STAGED_TILES", U32(keys / parts / side)),
         ("VECTORS", U32(keys / 8)),
-        ("LOADS", U32(keys * head_dim / 16 / subgroup)),
+        ("LOADS", U32((keys / parts * head_dim / 4).div_ceil(tokens * subgroup))),
         ("TURNS", U32((2 * row_tiles * side).div_ceil(subgroup))),
     ])
 }
