@@ -1,5 +1,5 @@
 //! Whole models: the device and the twins against log-probabilities from an independent PyTorch program
-//! (tests/data/oracle.py), and one way of computing against another.
+//! (tests/data/oracle.py), in f16 and in every quantised format, and one way of computing against another.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,11 +34,17 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoints").join(name)
 }
 
+/// What opens as a model in that folder: the folder, or the GGUF file in it.
+fn model(name: &str) -> PathBuf {
+    let file = folder(name).join("model.gguf");
+    if file.exists() { file } else { folder(name) }
+}
+
 fn all_folders() -> Vec<String> {
     let entries = std::fs::read_dir(folder("")).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert!(names.len() >= 9, "{names:?}");
+    assert!(names.len() >= 18, "{names:?}");
     names
 }
 
@@ -77,7 +83,7 @@ fn twins_agree_with_pytorch() {
     for name in all_folders() {
         let expected = expected(&name);
         let run = expected.runs.iter().find(|run| run.attention == "dense").unwrap();
-        let mut session = cpu_session(&folder(&name), &options(Some(33)));
+        let mut session = cpu_session(&model(&name), &options(Some(33)));
         session.set_attention(Attention::Dense);
         let got = session.score(&expected.token_ids, &mut |_, _| Ok(())).unwrap();
         let (worst, mean) = difference(&got, run);
@@ -91,7 +97,7 @@ fn device_agrees_with_pytorch() {
         for name in all_folders() {
             let expected = expected(&name);
             let run = expected.runs.iter().find(|run| run.attention == "dense").unwrap();
-            let mut session = gpu_session(gpu, &folder(&name), &options(None));
+            let mut session = gpu_session(gpu, &model(&name), &options(None));
             session.set_attention(Attention::Dense);
             let got = session.score(&expected.token_ids, &mut |_, _| Ok(())).unwrap();
             let (worst, mean) = difference(&got, run);
