@@ -9,6 +9,7 @@ use foveal::gpu::{Gpu, GpuOptions};
 use foveal::model::{Attention, LoadOptions, Mode};
 use foveal::session::Session;
 use foveal::weights::Checkpoint;
+use foveal::weights::quantize::{Recipe, quantize_folder};
 
 use crate::harness::gpu_variants;
 
@@ -102,6 +103,32 @@ fn device_agrees_with_pytorch() {
             let got = session.score(&expected.token_ids, &mut |_, _| Ok(())).unwrap();
             let (worst, mean) = difference(&got, run);
             assert!(worst < 2e-2 && mean < 3e-3, "{name}, {variant}: largest difference {worst}, mean {mean}");
+        }
+    }
+}
+
+#[test]
+fn a_quantised_copy_gives_the_logits_of_quantising_at_load() {
+    let place = tempfile::tempdir().unwrap();
+    for name in ["minicpm_tied", "llama_head128", "minicpm_longrope_long"] {
+        for (bits, group) in [(4, 32), (4, 64), (8, 32), (8, 128)] {
+            let recipe = Recipe { bits, group, ..Recipe::default() };
+            let copy = place.path().join(format!("{name}-{bits}-{group}"));
+            quantize_folder(&folder(name), &copy, &recipe, |_| Ok(())).unwrap();
+            let at_load = LoadOptions { quantize: Some(recipe), ..options(None) };
+            let tokens = &expected(name).token_ids[..40];
+            let logits = |mut session: Session| {
+                session.feed(tokens, &mut |_, _| Ok(())).unwrap();
+                session.logits().unwrap()
+            };
+            let plain = logits(cpu_session(&folder(name), &options(None)));
+            let wanted = logits(cpu_session(&folder(name), &at_load));
+            assert_ne!(plain, wanted, "{name}: rounding changes the logits");
+            assert_eq!(logits(cpu_session(&copy, &options(None))), wanted, "{name} {bits}/{group}");
+            if let Some((variant, gpu)) = gpu_variants().first() {
+                let wanted = logits(gpu_session(gpu, &folder(name), &at_load));
+                assert_eq!(logits(gpu_session(gpu, &copy, &options(None))), wanted, "{name} {bits}/{group} {variant}");
+            }
         }
     }
 }

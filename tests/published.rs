@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use foveal::chat_template::{Message, Role};
 use foveal::conversation::Conversation;
@@ -17,9 +19,11 @@ use foveal::model::{Family, LoadOptions, SparseOrigin};
 use foveal::open::ModelFiles;
 use foveal::sampler::SamplerSettings;
 use foveal::session::Session;
+use foveal::weights::Checkpoint;
 use half::bf16;
 use serde_json::{Map, Value, json};
 
+use crate::cli::program;
 use crate::forward::{cpu_session, gpu_session};
 use crate::harness::{Random, gpu_variants};
 
@@ -282,4 +286,30 @@ fn published_folders_load_and_generate() {
         assert!(worst < 2e-2, "{name}, {variant}: {worst}");
         assert_eq!(greedy(&mut session, &files, &prompt), answer, "{name}, {variant}");
     }
+}
+
+/// Kills the program in the middle of the work, as a user or a system without memory does.
+#[test]
+fn a_killed_quantize_leaves_nothing_that_opens() {
+    let place = tempfile::tempdir().unwrap();
+    let (model, out) = (place.path().join("model"), place.path().join("out"));
+    std::fs::create_dir(&model).unwrap();
+    models()[0].write(&model);
+    let partial = place.path().join(".out.partial");
+    let arguments = ["quantize", model.to_str().unwrap(), out.to_str().unwrap()];
+    let mut command = program(&arguments);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let size = || std::fs::metadata(partial.join("model.safetensors")).map_or(0, |file| file.len());
+    // The embedding comes first; it alone has 20 MB.
+    while size() < 1 << 20 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().code(), None, "killed");
+    assert!(!out.exists());
+    assert!(Checkpoint::open(&partial).is_err());
+    // The next run clears the remains away and succeeds.
+    assert!(program(&arguments).stderr(Stdio::null()).status().unwrap().success());
+    assert!(Checkpoint::open(&out).is_ok() && !partial.exists());
 }

@@ -11,10 +11,9 @@ because the factors are cut to a few significant bits: what rounding them costs 
 
 import numpy as np
 import torch
-from oracle import dimensions, random_weights, rotation_frequencies
+from oracle import dimensions, random_weights, rotation_frequencies, tensor_shapes
 from oracle_cases import (
     LLAMA3,
-    VOCABULARY,
     byte_level_tokenizer,
     llama,
     longrope,
@@ -156,6 +155,35 @@ def interleaved(rows, heads, back=False):
     return rows.reshape(*halves, rows.shape[-1]).swapaxes(1, 2).reshape(rows.shape)
 
 
+def add_shape(writer, config):
+    hidden, layers, heads, kv_heads, dim = dimensions(config)
+    writer.add_embedding_length(hidden)
+    writer.add_block_count(layers)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_key_length(dim)
+    writer.add_value_length(dim)
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_freq_base(config.get("rope_theta", 10000.0))
+    if config["model_type"] == "minicpm":
+        writer.add_embedding_scale(config["scale_emb"])
+        writer.add_residual_scale(config["scale_depth"] / layers**0.5)
+        writer.add_logit_scale(hidden / config["dim_model_base"])
+
+
+def add_tokenizer(writer, vocabulary):
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(vocabulary)
+    writer.add_token_types([3 if index < 5 else 1 for index in range(len(vocabulary))])
+    writer.add_token_merges(byte_level_tokenizer()["model"]["merges"])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_add_bos_token(True)
+
+
 def gguf_file(kinds):
     """`kinds`: the type of each matrix by a part of its name."""
 
@@ -163,23 +191,9 @@ def gguf_file(kinds):
         import gguf
 
         random = np.random.default_rng(20261123)
-        hidden, layers, heads, kv_heads, dim = dimensions(config)
-        arch = config["model_type"]
-        writer = gguf.GGUFWriter(folder / "model.gguf", arch)
-        writer.add_embedding_length(hidden)
-        writer.add_block_count(layers)
-        writer.add_head_count(heads)
-        writer.add_head_count_kv(kv_heads)
-        writer.add_key_length(dim)
-        writer.add_value_length(dim)
-        writer.add_feed_forward_length(config["intermediate_size"])
-        writer.add_context_length(config["max_position_embeddings"])
-        writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-        writer.add_rope_freq_base(config.get("rope_theta", 10000.0))
-        if arch == "minicpm":
-            writer.add_embedding_scale(config["scale_emb"])
-            writer.add_residual_scale(config["scale_depth"] / layers**0.5)
-            writer.add_logit_scale(hidden / config["dim_model_base"])
+        heads, kv_heads = dimensions(config)[2:4]
+        writer = gguf.GGUFWriter(folder / "model.gguf", config["model_type"])
+        add_shape(writer, config)
         scaling = config["rope_scaling"]
         if scaling["rope_type"] == "longrope":
             writer.add_rope_scaling_type(gguf.RopeScalingType.LONGROPE)
@@ -189,15 +203,7 @@ def gguf_file(kinds):
         else:
             plain = rotation_frequencies(config | {"rope_scaling": None})[0]
             writer.add_tensor("rope_freqs.weight", (plain / rotation_frequencies(config)[0]).float().numpy())
-        tokenizer = byte_level_tokenizer()["model"]
-        writer.add_tokenizer_model("gpt2")
-        writer.add_tokenizer_pre("smollm")
-        writer.add_token_list(list(tokenizer["vocab"]))
-        writer.add_token_types([3 if index < 5 else 1 for index in range(VOCABULARY)])
-        writer.add_token_merges(tokenizer["merges"])
-        writer.add_bos_token_id(1)
-        writer.add_eos_token_id(2)
-        writer.add_add_bos_token(True)
+        add_tokenizer(writer, list(byte_level_tokenizer()["model"]["vocab"]))
         read = {}
         for name, value in weights.items():
             rotated = heads if "q_proj" in name else kv_heads if "k_proj" in name else None
@@ -290,6 +296,38 @@ CASES = {
         gguf_file(K_MIXED),
     ),
 }
+
+
+def write_large(path):
+    """A GGUF file of MiniCPM4.1-8B's shape (4.6 GB), every matrix Q4_K, to measure loading with. The numbers mean nothing."""
+    import gguf
+
+    config = minicpm(4096, 32, 2, head_dim=128, num_hidden_layers=32, intermediate_size=16384, vocab_size=73448)
+    config |= {"tie_word_embeddings": False, "max_position_embeddings": 65536, "scale_emb": 12, "dim_model_base": 256}
+    writer = gguf.GGUFWriter(path, "minicpm")
+    add_shape(writer, config)
+    vocabulary = list(byte_level_tokenizer()["model"]["vocab"])
+    vocabulary += [f"piece{index}" for index in range(len(vocabulary), config["vocab_size"])]
+    add_tokenizer(writer, vocabulary)
+    kind = gguf.GGMLQuantizationType.Q4_K
+    pool = random_blocks("Q4_K", (1000, 4096), 0.02, np.random.default_rng(8)).reshape(-1, K_TYPES["Q4_K"][0])
+    shapes = {gguf_name(name): shape for name, shape in tensor_shapes(config).items()}
+    for name, shape in shapes.items():
+        if len(shape) == 1:
+            writer.add_tensor_info(name, shape, np.dtype(np.float32), 4 * shape[0])
+        else:
+            stored = (shape[0], shape[1] // 256 * K_TYPES["Q4_K"][0])
+            writer.add_tensor_info(name, stored, np.dtype(np.uint8), stored[0] * stored[1], raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    for shape in shapes.values():
+        if len(shape) == 1:
+            writer.write_tensor_data(np.ones(shape, np.float32))
+        else:
+            count = shape[0] * shape[1] // 256
+            writer.write_tensor_data(np.resize(pool, (count, pool.shape[1])))
+    writer.close()
 
 
 def write_format_cases(out):
