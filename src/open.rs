@@ -98,7 +98,7 @@ fn published_sampling(path: &Path) -> Result<SamplerSettings> {
 /// Where to compute.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Device {
-    /// The best adapter, or the processor where there is none.
+    /// The best adapter, or the processor where there is none but a software one.
     #[default]
     Best,
     /// The adapter of this number or with this in its name.
@@ -143,6 +143,16 @@ pub fn open_session(
         return on_cpu(None, progress);
     }
     let gpu = match open_gpu(device, without) {
+        // Kernels made for graphics cards, emulated on the processor, take twice the time of its own plain loops.
+        Ok(gpu) if gpu.adapter.software && *device == Device::Best => {
+            let notice = format!(
+                "the only adapter is a software one ({name}): computing on the processor directly, which is faster; \
+                 `--device {index}` takes the adapter nevertheless",
+                name = gpu.adapter.name,
+                index = gpu.adapter.index
+            );
+            return on_cpu(Some(notice), progress);
+        }
         Ok(gpu) => Arc::new(gpu),
         Err(Error::NoAdapter { found, .. }) if *device == Device::Best => {
             let notice = format!(
@@ -153,12 +163,6 @@ pub fn open_session(
         }
         Err(error) => return Err(error),
     };
-    let notice = (gpu.adapter.software && *device == Device::Best).then(|| {
-        format!(
-            "the only adapter is a software one ({}): expect a fraction of a graphics card's speed",
-            gpu.adapter.name
-        )
-    });
     let session = Session::on_gpu(&gpu, checkpoint, options, SUBMIT_BUDGET, progress)?;
-    Ok(OpenedSession { session, device: gpu.adapter.name.clone(), notice })
+    Ok(OpenedSession { session, device: gpu.adapter.name.clone(), notice: None })
 }

@@ -1,5 +1,5 @@
 //! Whole models: the device and the twins against log-probabilities from an independent PyTorch program
-//! (tests/data/oracle.py), and one way of computing against another.
+//! (tests/data/oracle.py), in f16 and in every quantised format, and one way of computing against another.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use foveal::gpu::{Gpu, GpuOptions};
 use foveal::model::{Attention, LoadOptions, Mode};
 use foveal::session::Session;
 use foveal::weights::Checkpoint;
+use foveal::weights::quantize::{Recipe, quantize_folder};
 
 use crate::harness::gpu_variants;
 
@@ -34,11 +35,17 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoints").join(name)
 }
 
+/// What opens as a model in that folder: the folder, or the GGUF file in it.
+fn model(name: &str) -> PathBuf {
+    let file = folder(name).join("model.gguf");
+    if file.exists() { file } else { folder(name) }
+}
+
 fn all_folders() -> Vec<String> {
     let entries = std::fs::read_dir(folder("")).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert!(names.len() >= 9, "{names:?}");
+    assert!(names.len() >= 18, "{names:?}");
     names
 }
 
@@ -77,7 +84,7 @@ fn twins_agree_with_pytorch() {
     for name in all_folders() {
         let expected = expected(&name);
         let run = expected.runs.iter().find(|run| run.attention == "dense").unwrap();
-        let mut session = cpu_session(&folder(&name), &options(Some(33)));
+        let mut session = cpu_session(&model(&name), &options(Some(33)));
         session.set_attention(Attention::Dense);
         let got = session.score(&expected.token_ids, &mut |_, _| Ok(())).unwrap();
         let (worst, mean) = difference(&got, run);
@@ -91,11 +98,37 @@ fn device_agrees_with_pytorch() {
         for name in all_folders() {
             let expected = expected(&name);
             let run = expected.runs.iter().find(|run| run.attention == "dense").unwrap();
-            let mut session = gpu_session(gpu, &folder(&name), &options(None));
+            let mut session = gpu_session(gpu, &model(&name), &options(None));
             session.set_attention(Attention::Dense);
             let got = session.score(&expected.token_ids, &mut |_, _| Ok(())).unwrap();
             let (worst, mean) = difference(&got, run);
             assert!(worst < 2e-2 && mean < 3e-3, "{name}, {variant}: largest difference {worst}, mean {mean}");
+        }
+    }
+}
+
+#[test]
+fn a_quantised_copy_gives_the_logits_of_quantising_at_load() {
+    let place = tempfile::tempdir().unwrap();
+    for name in ["minicpm_tied", "llama_head128", "minicpm_longrope_long"] {
+        for (bits, group) in [(4, 32), (4, 64), (8, 32), (8, 128)] {
+            let recipe = Recipe { bits, group, ..Recipe::default() };
+            let copy = place.path().join(format!("{name}-{bits}-{group}"));
+            quantize_folder(&folder(name), &copy, &recipe, |_| Ok(())).unwrap();
+            let at_load = LoadOptions { quantize: Some(recipe), ..options(None) };
+            let tokens = &expected(name).token_ids[..40];
+            let logits = |mut session: Session| {
+                session.feed(tokens, &mut |_, _| Ok(())).unwrap();
+                session.logits().unwrap()
+            };
+            let plain = logits(cpu_session(&folder(name), &options(None)));
+            let wanted = logits(cpu_session(&folder(name), &at_load));
+            assert_ne!(plain, wanted, "{name}: rounding changes the logits");
+            assert_eq!(logits(cpu_session(&copy, &options(None))), wanted, "{name} {bits}/{group}");
+            if let Some((variant, gpu)) = gpu_variants().first() {
+                let wanted = logits(gpu_session(gpu, &folder(name), &at_load));
+                assert_eq!(logits(gpu_session(gpu, &copy, &options(None))), wanted, "{name} {bits}/{group} {variant}");
+            }
         }
     }
 }

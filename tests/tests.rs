@@ -13,6 +13,7 @@ mod cli; // the program itself: every command, every kind of bad input
 mod desktop; // the window through its accessible names, against a scripted engine
 mod forward; // whole models against PyTorch, twins and themselves
 mod ops; // every op against its CPU twin, in each variant
+mod published; // folders as MiniCPM4 and 4.1 are published
 mod shaders; // every kernel in every variant, as WGSL, SPIR-V, MSL and HLSL
 mod text; // tokenizer, chat template, sampler
 mod tidy; // the rules of the house

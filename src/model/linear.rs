@@ -1,7 +1,7 @@
 //! A linear map of the model: one packed matrix, or several one below the other where the file stores them differently.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use super::config::ModelConfig;
 use crate::error::{Error, Result};
@@ -99,14 +99,28 @@ impl Linear {
         loaded: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Self> {
         let write = &mut |source: &Source, matrix: &Matrix, row: usize| {
-            for (first, rows) in pieces(source) {
-                let packed = checkpoint.rows(&source.name, first..first + rows, Some(source.format))?;
-                matrix.write_rows(gpu, row + first, &packed)?;
-                // Staging memory is given back piece by piece, so that loading never holds much more than one.
-                gpu.flush_writes()?;
-                loaded(packed.bytes())?;
-            }
-            Ok(())
+            // While one piece goes to the device, the next is read and repacked; more than these two are never held.
+            std::thread::scope(|scope| {
+                let (sender, receiver) = mpsc::sync_channel(0);
+                scope.spawn(move || {
+                    for (first, rows) in pieces(source) {
+                        let packed = checkpoint.rows(&source.name, first..first + rows, Some(source.format));
+                        let last = packed.is_err();
+                        if sender.send((first, packed)).is_err() || last {
+                            break;
+                        }
+                    }
+                });
+                for (first, packed) in receiver {
+                    let packed = packed?;
+                    matrix.write_rows(gpu, row + first, &packed)?;
+                    // Staging memory is given back piece by piece, so that loading never holds much more than one.
+                    gpu.flush_writes()?;
+                    loaded(packed.bytes())?;
+                }
+                checkpoint.release();
+                Ok(())
+            })
         };
         Self::build(gpu, table, sources, write)
     }

@@ -39,7 +39,9 @@ impl LoadOptions {
 
     /// The context for `config`.
     pub fn context_for(&self, config: &ModelConfig) -> usize {
-        self.context.unwrap_or_else(|| config.max_positions.min(32_768))
+        // No memory holds more, and sizes computed from it stay far from overflowing.
+        const MOST: usize = 1 << 32;
+        self.context.unwrap_or_else(|| config.max_positions.min(32_768)).min(MOST)
     }
 }
 

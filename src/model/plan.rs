@@ -96,12 +96,39 @@ fn available_memory(gpu: &Gpu) -> u64 {
     if !gpu.adapter.software && gpu.adapter.kind != "integrated GPU" {
         return u64::MAX;
     }
+    main_memory()
+}
+
+/// Bytes of main memory that are free for use, as far as the system tells.
+fn main_memory() -> u64 {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
     match system.available_memory() {
         0 => u64::MAX,
         bytes => bytes,
     }
+}
+
+/// An error with the numbers, unless weights and a cache of `context` positions fit in main memory, for the twins.
+pub(crate) fn check_main_memory(weights: u64, context: usize, bytes_per_position: u64) -> Result<()> {
+    let available = main_memory();
+    let cache = bytes_per_position.saturating_mul(KvCache::capacity_for(context) as u64);
+    let needed = weights.saturating_add(cache);
+    if needed <= available {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let fitting = available.saturating_sub(weights) / bytes_per_position.max(1) / 64 * 64;
+    Err(Error::Memory {
+        what: format!("the model (weights {} MiB, cache of {context} tokens {} MiB)", mib(weights), mib(cache)),
+        needed_mib: mib(needed),
+        adapter: "the processor".into(),
+        allowed_mib: available >> 20,
+        advice: match fitting {
+            0 => "Use --quantize q4, or a smaller model".into(),
+            tokens => format!("--context {tokens} would fit"),
+        },
+    })
 }
 
 /// The largest chunk that suits the adapter: long enough to keep it busy, short enough for its bindings and for Stop

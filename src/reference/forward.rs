@@ -8,7 +8,7 @@ use super::{
     rms_norm, rope_and_store, score_blocks, select_blocks, swiglu,
 };
 use crate::error::{Error, Result};
-use crate::model::{LoadOptions, Mode, ModelConfig, Progress, Stage, names};
+use crate::model::{LoadOptions, Mode, ModelConfig, Progress, Stage, names, plan};
 use crate::weights::{Checkpoint, PackedMatrix};
 
 struct Layer {
@@ -51,8 +51,12 @@ impl CpuModel {
         let config = options.config(checkpoint)?;
         let sources = crate::model::SourceList::find(checkpoint, &config, options.quantize.as_ref())?;
         let (total, mut done) = (sources.bytes(), 0);
+        let heads = config.heads;
+        let position_bytes = (2 * size_of::<f32>() * heads.kv_heads * heads.head_dim) as u64 * config.layers as u64;
+        plan::check_main_memory(total, options.context_for(&config), position_bytes)?;
         let mut read = |source: &crate::model::Source| -> Result<PackedMatrix> {
             let matrix = checkpoint.rows(&source.name, 0..source.rows, Some(source.format))?;
+            checkpoint.release();
             done += matrix.bytes();
             progress(Stage::Uploading, done, total)?;
             Ok(matrix)

@@ -30,6 +30,19 @@ impl MappedFile {
         let map = map.map_err(|error| Error::io(path, &error, "Check that the file lies on a local disk"))?;
         Ok(Self { map })
     }
+
+    /// Lets go of the pages that were touched, which would otherwise count as this process's memory as long as the file
+    /// is open. They stay in the system's cache while there is room, and come back when they are touched again.
+    pub(crate) fn release(&self) {
+        #[cfg(unix)]
+        #[expect(unsafe_code, reason = "advice that drops pages cannot be expressed safely")]
+        // SAFETY: The map is a shared one of a file and read only: what is read from it afterwards is the file's content, as
+        // before.
+        let advised = unsafe { self.map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        // A system that does not take the advice keeps the pages, which is only less tidy.
+        #[cfg(unix)]
+        let _ = advised;
+    }
 }
 
 impl Deref for MappedFile {

@@ -255,6 +255,14 @@ impl Checkpoint {
         }
     }
 
+    /// Gives back the memory of the pages that reading has touched.
+    pub fn release(&self) {
+        match &self.source {
+            Source::Floats(folder) | Source::Gptq(folder, _) | Source::Mlx(folder, _) => folder.release(),
+            Source::Gguf(gguf) => gguf.release(),
+        }
+    }
+
     /// Tokenizer and chat template of a GGUF file; `None` for folders, which have them as files of their own.
     pub fn gguf_text(&self) -> Result<Option<GgufText>> {
         match &self.source {

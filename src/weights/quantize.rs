@@ -247,6 +247,7 @@ fn write_weights(
     for plan in plans {
         progress(Progress { tensor: &plan.name, done, total })?;
         plan.write(checkpoint, &mut file)?.map_err(failed)?;
+        checkpoint.release();
         done += plan.values();
     }
     let file = file.into_inner().map_err(|error| failed(error.into_error()))?;

@@ -46,6 +46,11 @@ pub(crate) struct Tensor<'a> {
 }
 
 impl SafetensorsFolder {
+    /// Gives back the memory of the pages that were touched.
+    pub(crate) fn release(&self) {
+        self.files.iter().for_each(MappedFile::release);
+    }
+
     /// Maps every file of the folder and reads the headers.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let shards = find_shards(folder)?;

@@ -134,6 +134,11 @@ fn prompts() {
     let needed = number(&error).unwrap();
     let over = number(error.split_once("tokens,").unwrap().1).unwrap();
     assert_eq!(over, needed - 64, "{error}");
+    // More than any memory holds.
+    for context in ["100000000000", "18446744073709551615"] {
+        let error = cpu(&["generate", "--prompt", "x", "--context", context]);
+        names(&error, &["weights 17 MiB", "cache of", "MiB", "--context"]);
+    }
     names(&cpu(&["generate", "--prompt", "x", "--temperature=-1"]), &["temperature"]);
     names(&cpu(&["generate", "--prompt", "x", "--top-p", "3"]), &["top_p"]);
     names(&cpu(&["chat", "--sample", "nonsense"]), &["sample", "logbook", "nonsense"]);

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{checkpoint, devices, foveal, foveal_with_input, program};
+use crate::harness::gpu_variants;
 
 fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -18,14 +19,17 @@ fn sample(name: &str) -> (String, Vec<(String, String)>) {
 fn score_agrees_with_pytorch() {
     let ids = tempfile::NamedTempFile::new().unwrap();
     for device in devices() {
-        for name in ["minicpm_tied", "llama_llama3_sharded", "minicpm_longrope_long", "llama_head96"] {
+        let floats = ["minicpm_tied", "llama_llama3_sharded", "minicpm_longrope_long", "llama_head96"];
+        for name in floats.into_iter().chain(["mlx_q4_llama_group4", "gptq_minicpm", "gguf_minicpm"]) {
             let folder = checkpoint(name);
             let expected: Value =
                 serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();
             let runs = expected["runs"].as_array().unwrap();
             let run = runs.iter().find(|run| run["attention"] == "dense").unwrap();
             std::fs::write(ids.path(), expected["token_ids"].to_string()).unwrap();
-            let (model, file) = (folder.to_str().unwrap(), ids.path().to_str().unwrap());
+            let gguf = folder.join("model.gguf");
+            let model = if gguf.exists() { &gguf } else { &folder };
+            let (model, file) = (model.to_str().unwrap(), ids.path().to_str().unwrap());
             let text = foveal(&["score", "--json", "--model", model, "--token-ids", file, "--device", &device]).ok();
             let got: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(got["token_ids"], expected["token_ids"]);
@@ -78,6 +82,20 @@ fn generate_gives_the_same_twice_and_its_events_add_up() {
         assert_eq!(summary["prompt_tokens"], summary["computed_tokens"]);
         assert!(["max_tokens", "end_of_answer"].contains(&summary["reason"].as_str().unwrap()));
     }
+}
+
+#[test]
+fn a_software_adapter_is_not_taken_unasked() {
+    let Some((_, gpu)) = gpu_variants().first().filter(|(_, gpu)| gpu.adapter.software) else { return };
+    let model = checkpoint("minicpm_tied");
+    let arguments = ["generate", "--json", "--model", model.to_str().unwrap(), "--prompt", "abc", "--max-tokens", "1"];
+    let device = |more: &[&str]| {
+        let run = foveal(&[&arguments[..], more].concat());
+        let said = run.err.contains("software one") && run.err.contains("--device");
+        (json_lines(&run.ok()).pop().unwrap()["device"].as_str().unwrap().to_owned(), said)
+    };
+    assert_eq!(device(&[]), ("processor".into(), true));
+    assert_eq!(device(&["--device", &gpu.adapter.name]), (gpu.adapter.name.clone(), false));
 }
 
 #[test]

@@ -8,7 +8,10 @@ Needs numpy, safetensors and torch (CPU). Plain on purpose: one sequence, no cac
     python3 oracle.py score FOLDER TOKENS.json        {"token_ids", "logprobs", "perplexity"} of a Hugging Face folder;
                                                       TOKENS.json is a list of ids or an object with "token_ids"
           [--attention dense|sparse|auto] [--variant 4.1|4.0] [--lse coarse|exact] [--dtype float32|float64]
+          [--stored-f16]                              rounds what an engine keeps in f16: activations, keys and values
     python3 oracle.py random-weights CONFIG.json OUT  writes OUT/model.safetensors (bf16) with every tensor of that config
+    python3 oracle.py large OUT.gguf                  a file of MiniCPM4.1-8B's shape in 4 bits, to measure loading with (4.6 GB)
+    python3 oracle.py compare A.json B.json           how far two results of `score`, or of `foveal score --json`, are apart
 
 Model (MiniCPM; Llama is the same with all three scales equal to 1):
     h = embed[ids] * scale_emb;   s = scale_depth / sqrt(layers)
@@ -194,8 +197,9 @@ def attention(q, k, v, allowed):
 
 
 # ------------------------------------------------------------------------------------------------ model
-def forward(config, weights, ids, mode="dense", variant="4.1", lse="coarse", margins=None):
-    """Logits [n, vocabulary]. `margins`, if a list, receives every layer's selection margins."""
+def forward(config, weights, ids, mode="dense", variant="4.1", lse="coarse", margins=None, stored=lambda x: x):
+    """Logits [n, vocabulary]. `margins`, if a list, receives every layer's selection margins. `stored` is applied to all that
+    an engine keeps between its steps: what goes into matrices, and rotated queries, keys and values."""
     hidden, layers, heads, kv_heads, dim = dimensions(config)
     scaled = is_minicpm(config)
     residual = config.get("scale_depth", 1.0) / math.sqrt(layers) if scaled else 1.0
@@ -217,22 +221,23 @@ def forward(config, weights, ids, mode="dense", variant="4.1", lse="coarse", mar
         def linear(x, name):
             return x @ weights[prefix + name + ".weight"].T
 
-        x = norm(h, prefix + "input_layernorm")
+        x = stored(norm(h, prefix + "input_layernorm"))
         q = rotate(linear(x, "self_attn.q_proj").reshape(n, heads, dim), frequencies, stretch)
         k = rotate(linear(x, "self_attn.k_proj").reshape(n, kv_heads, dim), frequencies, stretch)
         v = linear(x, "self_attn.v_proj").reshape(n, kv_heads, dim)
+        q, k, v = stored(q), stored(k), stored(v)
         allowed = causal
         if is_sparse:
             chosen, margin = select_blocks(q, k, sparse, variant, lse)
             if margins is not None:
                 margins.append(margin)
             allowed = causal & chosen.repeat_interleave(sparse["block_size"], -1)[:, :, :n]
-        h = h + residual * linear(attention(q, k, v, allowed), "self_attn.o_proj")
-        x = norm(h, prefix + "post_attention_layernorm")
+        h = h + residual * linear(stored(attention(q, k, v, allowed)), "self_attn.o_proj")
+        x = stored(norm(h, prefix + "post_attention_layernorm"))
         gate = linear(x, "mlp.gate_proj")
-        h = h + residual * linear(gate * gate.sigmoid() * linear(x, "mlp.up_proj"), "mlp.down_proj")
+        h = h + residual * linear(stored(gate * gate.sigmoid() * linear(x, "mlp.up_proj")), "mlp.down_proj")
     head = weights["model.embed_tokens.weight" if is_tied(config) else "lm_head.weight"]
-    return (norm(h, "model.norm") / divisor) @ head.T
+    return stored(norm(h, "model.norm") / divisor) @ head.T
 
 
 def log_probabilities(logits, ids):
@@ -286,6 +291,11 @@ def main():
     score.add_argument("--variant", choices=["4.1", "4.0"], default="4.1")
     score.add_argument("--lse", choices=["coarse", "exact"], default="coarse")
     score.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    score.add_argument("--stored-f16", action="store_true")
+    large = commands.add_parser("large")
+    large.add_argument("out", type=Path)
+    compare = commands.add_parser("compare")
+    compare.add_argument("scores", nargs=2, type=Path)
     weights = commands.add_parser("random-weights")
     weights.add_argument("config", type=Path)
     weights.add_argument("out", type=Path)
@@ -296,7 +306,19 @@ def main():
     if arguments.command == "cases":
         from oracle_cases import write_cases
 
+        from oracle_formats import write_format_cases
+
         write_cases(arguments.out)
+        write_format_cases(arguments.out)
+    elif arguments.command == "large":
+        from oracle_formats import write_large
+
+        write_large(arguments.out)
+    elif arguments.command == "compare":
+        first, second = (json.loads(path.read_text()) for path in arguments.scores)
+        assert first["token_ids"] == second["token_ids"], "different texts"
+        gaps = [abs(a - b) for a, b in zip(first["logprobs"][1:], second["logprobs"][1:])]
+        print(f"{len(gaps)} positions: largest difference {max(gaps):.2e}, mean {sum(gaps) / len(gaps):.2e}")
     elif arguments.command == "random-weights":
         config = json.loads(arguments.config.read_text())
         arguments.out.mkdir(parents=True, exist_ok=True)
@@ -306,7 +328,8 @@ def main():
         ids = json.loads(arguments.tokens.read_text())
         ids = ids["token_ids"] if isinstance(ids, dict) else ids
         tensors = load_weights(arguments.folder, getattr(torch, arguments.dtype))
-        logits = forward(config, tensors, ids, arguments.attention, arguments.variant, arguments.lse)
+        stored = {"stored": lambda x: x.half().to(x.dtype)} if arguments.stored_f16 else {}
+        logits = forward(config, tensors, ids, arguments.attention, arguments.variant, arguments.lse, **stored)
         result = log_probabilities(logits, ids)
         perplexity = math.exp(-sum(result[1:]) / max(1, len(ids) - 1))
         print(json.dumps({"token_ids": ids, "logprobs": result, "perplexity": perplexity}))

@@ -268,25 +268,33 @@ def first_layer_margin(config, weights, ids):
     return closest
 
 
+def write_companions(folder):
+    """What a folder needs beside its weights to be used."""
+    write_json(folder / "tokenizer.json", byte_level_tokenizer())
+    names = {"bos_token": "<s>", "eos_token": "<|im_end|>", "unk_token": "<unk>", "add_bos_token": True}
+    write_json(folder / "tokenizer_config.json", names | {"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": CHATML})
+    write_json(folder / "generation_config.json", {"bos_token_id": 1, "eos_token_id": [2, 4], "do_sample": False})
+
+
+def write_expected(folder, config, weights, tokens, seed):
+    draws = (topical_tokens(tokens, 1000 * seed + draw) for draw in range(200))
+    ids = next(ids for ids in draws if first_layer_margin(config, weights, ids) > 0.0004)
+    write_json(folder / "expected.json", {"token_ids": ids, "runs": list(expected_runs(config, weights, ids))})
+    heads, kv_heads, dim = dimensions(config)[2:]
+    size = sum(file.stat().st_size for file in folder.iterdir()) >> 10
+    print(f"{folder.name}: group {heads // kv_heads}, head_dim {dim}, attention factor {rotation_frequencies(config)[1]:.3f}, {size} KiB")
+
+
 def write_cases(out):
     for seed, (name, (config, dtype, files, tokens)) in enumerate(CASES.items(), 1):
         folder = out / "checkpoints" / name
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "config.json", config | {"torch_dtype": str(dtype).removeprefix("torch.")})
-        write_json(folder / "tokenizer.json", byte_level_tokenizer())
-        names = {"bos_token": "<s>", "eos_token": "<|im_end|>", "unk_token": "<unk>", "add_bos_token": True}
-        write_json(folder / "tokenizer_config.json", names | {"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": CHATML})
-        write_json(folder / "generation_config.json", {"bos_token_id": 1, "eos_token_id": [2, 4], "do_sample": False})
+        write_companions(folder)
         # Numbers that 16 bits hold in every type, since that is what the model is packed to.
         weights = {key: value.half().to(dtype) for key, value in random_weights(config, seed, dtype).items()}
         write_weights(folder, weights, files)
-        weights = load_weights(folder, torch.float64)
-        draws = (topical_tokens(tokens, 1000 * seed + draw) for draw in range(200))
-        ids = next(ids for ids in draws if first_layer_margin(config, weights, ids) > 0.0004)
-        write_json(folder / "expected.json", {"token_ids": ids, "runs": list(expected_runs(config, weights, ids))})
-        heads, kv_heads, dim = dimensions(config)[2:]
-        size = sum(file.stat().st_size for file in folder.iterdir()) >> 10
-        print(f"{name}: group {heads // kv_heads}, head_dim {dim}, attention factor {rotation_frequencies(config)[1]:.3f}, {size} KiB")
+        write_expected(folder, config, load_weights(folder, torch.float64), tokens, seed)
     tokenizers = out / "tokenizers"
     tokenizers.mkdir(exist_ok=True)
     write_json(tokenizers / "byte_level.json", byte_level_tokenizer())

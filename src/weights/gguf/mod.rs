@@ -61,6 +61,11 @@ impl Part {
 }
 
 impl Gguf {
+    /// Gives back the memory of the pages that were touched.
+    pub(crate) fn release(&self) {
+        self.parts.iter().for_each(|part| part.file.release());
+    }
+
     /// Whether the file begins as GGUF files do.
     pub(crate) fn has_magic(path: &Path) -> bool {
         let mut magic = [0; 4];
