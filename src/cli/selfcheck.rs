@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &SelfcheckArguments, terminal: &mut Terminal) -> Re
         }
     };
     // Compiled anew each time: a stale cache of pipelines is one of the things that may be wrong.
-    let options = GpuOptions { device, without: arguments.device.without(), cache_folder: None };
+    let options = GpuOptions { device, without: arguments.device.without(), ..Default::default() };
     let (mut count, mut failed) = (0, 0);
     for (variant, gpu) in variants(&options)? {
         let adapter = &gpu.adapter;

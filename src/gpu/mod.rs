@@ -4,6 +4,7 @@
 
 pub mod adapter;
 mod device;
+mod faults;
 pub mod features;
 mod kernel;
 mod pipeline_cache;
@@ -14,6 +15,7 @@ mod tensor;
 mod timing;
 
 pub use device::{Gpu, GpuOptions};
+pub use faults::{FaultPoint, Faults};
 pub use features::{CoopShape, Feature, Features};
 pub use kernel::{Kernel, KernelSpec};
 pub use readback::Readback;

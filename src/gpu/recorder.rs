@@ -7,8 +7,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::device::Share;
 use super::timing::{MOST_DISPATCHES, OpTime, Stamps};
-use super::{Gpu, Kernel, Readback, Tensor};
+use super::{FaultPoint, Gpu, Kernel, Readback, Tensor};
 use crate::error::{Error, Result};
 
 /// Bytes of parameters one submit may carry.
@@ -72,6 +73,7 @@ pub struct Recorder {
     copies: Vec<Copy>,
     parameters: Vec<u8>,
     arena: wgpu::Buffer,
+    _share: Share,
     stride: u64,
     groups: HashMap<GroupKey, wgpu::BindGroup>,
     work: u64,
@@ -81,6 +83,8 @@ pub struct Recorder {
     in_flight: VecDeque<Submitted>,
     last_done: Instant,
     longest: Duration,
+    /// Work of the largest dispatch since it was last asked for.
+    largest: u64,
     stamps: Option<Stamps>,
     times: Vec<OpTime>,
 }
@@ -95,19 +99,14 @@ pub fn grid(count: usize) -> [u32; 3] {
 impl Recorder {
     /// Submits are cut so that each is expected to run no longer than `budget`.
     pub fn new(gpu: &Gpu, budget: Duration) -> Result<Self> {
-        let arena = gpu.scoped("parameters", || {
-            gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("parameters"),
-                size: ARENA_BYTES,
-                usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            })
-        })?;
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let (arena, share) = gpu.buffer("parameters", ARENA_BYTES, usage)?;
         Ok(Self {
             dispatches: Vec::new(),
             copies: Vec::new(),
             parameters: Vec::new(),
             arena,
+            _share: share,
             stride: u64::from(gpu.limits.min_uniform_buffer_offset_alignment).max(PARAMETER_BYTES),
             groups: HashMap::new(),
             work: 0,
@@ -117,6 +116,7 @@ impl Recorder {
             in_flight: VecDeque::new(),
             last_done: Instant::now(),
             longest: Duration::ZERO,
+            largest: 0,
             stamps: None,
             times: Vec::new(),
         })
@@ -145,9 +145,14 @@ impl Recorder {
         self.longest
     }
 
-    /// Changes the time that one submit may take.
-    pub fn set_budget(&mut self, budget: Duration) {
-        self.budget = budget;
+    /// Time that one submit may take.
+    pub fn budget(&self) -> Duration {
+        self.budget
+    }
+
+    /// Seconds that the largest dispatch since the last call takes at the speed seen so far.
+    pub fn take_longest_dispatch(&mut self) -> f64 {
+        std::mem::take(&mut self.largest) as f64 / self.rate
     }
 
     /// Appends one dispatch. `tensors` in the order of the kernel's binding numbers without the uniform;
@@ -179,6 +184,7 @@ impl Recorder {
         if bytes.len() as u64 > PARAMETER_BYTES {
             return Err(Error::shape(format!("parameters of {}", kernel.label), "at most 64 bytes", bytes.len()));
         }
+        gpu.pass(FaultPoint::Dispatch);
         self.parameters.resize(offset as usize, 0);
         self.parameters.extend_from_slice(bytes);
         self.dispatches.push(Dispatch {
@@ -189,6 +195,7 @@ impl Recorder {
             label: if self.stamps.is_some() { kernel.label.clone() } else { String::new() },
         });
         self.work += work;
+        self.largest = self.largest.max(work);
         Ok(())
     }
 
@@ -219,6 +226,7 @@ impl Recorder {
             self.parameters.resize(self.dispatches.len() * self.stride as usize, 0);
             gpu.queue.write_buffer(&self.arena, 0, &self.parameters);
         }
+        gpu.pass(FaultPoint::Submit);
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
         self.encode_pass(&mut encoder);
         for copy in &self.copies {
@@ -304,7 +312,7 @@ impl Recorder {
     fn wait_oldest(&mut self, gpu: &Gpu) -> Result<()> {
         let Some(oldest) = self.in_flight.pop_front() else { return Ok(()) };
         let wait = wgpu::PollType::Wait { submission_index: Some(oldest.index), timeout: None };
-        gpu.device.poll(wait).map_err(|error| Error::gpu("waiting for a step", error))?;
+        gpu.device.poll(wait).map_err(|error| gpu.cause_of(Error::gpu("waiting for a step", error)))?;
         let now = Instant::now();
         let took = now - oldest.at.max(self.last_done);
         self.last_done = now;
