@@ -16,7 +16,7 @@ use self::recovery::Origin;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, OpTime};
 use crate::kv_cache::KvCache;
-use crate::model::{Attention, LoadOptions, Mode, Model, ModelConfig, Progress};
+use crate::model::{Attention, LoadOptions, MemoryPlan, Mode, Model, ModelConfig, Progress};
 use crate::ops::top_logits::Top;
 use crate::reference::{self, CpuCache, CpuModel};
 use crate::trace::StepTrace;
@@ -127,6 +127,14 @@ impl Session {
         match &mut self.engine {
             Engine::Gpu(engine) => engine.recorder.profile(engine.model.gpu()),
             Engine::Cpu(_) | Engine::Lost => Ok(()),
+        }
+    }
+
+    /// What the device's memory was planned to hold; nothing on the processor.
+    pub fn memory(&self) -> Option<MemoryPlan> {
+        match &self.engine {
+            Engine::Gpu(engine) => Some(engine.model.memory),
+            Engine::Cpu(_) | Engine::Lost => None,
         }
     }
 

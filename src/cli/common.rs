@@ -11,7 +11,7 @@ use super::terminal::{Progress, remark};
 use crate::built_in;
 use crate::conversation::Document;
 use crate::error::{Error, Result};
-use crate::generate::{Answer, FinishReason, GenerateOptions};
+use crate::generate::{Answer, Event, FinishReason, GenerateOptions};
 use crate::gpu::Feature;
 use crate::model::{Attention, LoadOptions, SparseOrigin};
 use crate::open::{Device, ModelFiles, OpenedSession, open_session};
@@ -264,6 +264,17 @@ pub(super) fn sample_document(name: &str) -> Result<(Document, Vec<String>)> {
     let sample = built_in::sample(name)?;
     let questions = sample.questions.into_iter().map(|question| question.question).collect();
     Ok((Document { name: sample.name.into(), text: sample.text.into() }, questions))
+}
+
+/// Says that the device was lost and came back.
+pub(super) fn report_recovery(event: &Event) {
+    match event {
+        Event::DeviceLost { detail } => {
+            remark(&format!("the graphics device was lost ({detail}): opening it again, the answer will go on"));
+        }
+        Event::DeviceRestored => remark("the device is back, nothing was lost"),
+        Event::Prefill { .. } | Event::Recomputing { .. } | Event::Token { .. } => {}
+    }
 }
 
 /// One line about an answer.
