@@ -125,7 +125,7 @@ pub fn open_gpu(device: &Device, without: &BTreeSet<Feature>) -> Result<Gpu> {
     };
     let cache_folder = Some(built_in::cache_folder().join("pipelines"));
     let faults = Faults::from_environment()?;
-    Gpu::open(&GpuOptions { device, without: without.clone(), cache_folder, faults })
+    Gpu::open(&GpuOptions { device, without: without.clone(), cache_folder, faults, ..Default::default() })
 }
 
 /// Loads a model where `device` says.

@@ -52,6 +52,7 @@ pub struct Session {
     how: Vec<How>,
     attention: Attention,
     trace: bool,
+    check_numbers: bool,
     context: usize,
 }
 
@@ -166,7 +167,7 @@ impl Session {
 
     fn new(engine: Engine, config: ModelConfig, context: usize) -> Self {
         let (tokens, how) = (Vec::new(), Vec::new());
-        Self { engine, config, origin: None, tokens, how, attention: Attention::Auto, trace: false, context }
+        Self { engine, config, origin: None, tokens, how, attention: Attention::Auto, trace: false, check_numbers: false, context }
     }
 
     /// How to attend from the next step on. What is cached stays, unless it was computed in a mode that the new rule
@@ -178,6 +179,11 @@ impl Session {
     /// Whether steps return what they read.
     pub fn set_trace(&mut self, trace: bool) {
         self.trace = trace;
+    }
+
+    /// Whether every layer of every step is searched for infinities and what is no number: slow, and only on a device.
+    pub fn set_check_numbers(&mut self, check: bool) {
+        self.check_numbers = check;
     }
 
     /// The model's configuration.
@@ -281,7 +287,8 @@ impl Session {
             let (ids, targets) = (&tokens[start..end], &tokens[start + 1..end + 1]);
             match &mut self.engine {
                 Engine::Gpu(engine) => {
-                    engine.model.record_layers(&mut engine.recorder, &engine.cache, ids, start, mode)?;
+                    let (recorder, cache) = (&mut engine.recorder, &engine.cache);
+                    engine.model.record_layers(recorder, cache, ids, start, mode, self.check_numbers)?;
                     scores.extend(engine.model.score(&mut engine.recorder, targets)?);
                 }
                 Engine::Cpu(engine) => {
@@ -289,6 +296,9 @@ impl Session {
                     scores.extend(engine.model.score(&states, targets));
                 }
                 Engine::Lost => return Err(nowhere()),
+            }
+            if let Some(index) = scores.iter().skip(start).position(|score| !score.is_finite()) {
+                return Err(no_numbers(start + index, scores[start + index]));
             }
             self.remember(ids, How { mode, alone: false });
             progress(scores.len(), total)?;
@@ -321,7 +331,7 @@ impl Session {
         let traced = self.trace && mode == Mode::Sparse;
         match &mut self.engine {
             Engine::Gpu(engine) => {
-                let done = engine.step(ids, start, mode, logits, traced);
+                let done = engine.step(ids, start, mode, (logits, traced), self.check_numbers);
                 if matches!(done, Err(Error::Gpu { .. } | Error::Memory { .. })) {
                     // The driver tells late: any step since the last answer may be the one that failed.
                     self.truncate(0);
@@ -351,6 +361,9 @@ impl Session {
             }
             Engine::Lost => return Err(nowhere()),
         };
+        if !top.log_sum_exp.is_finite() {
+            return Err(no_numbers(position, top.log_sum_exp));
+        }
         let trace = self.trace.then(|| match mode {
             Mode::Dense => StepTrace::dense(position, &settings, kv_heads),
             Mode::Sparse => {
@@ -360,6 +373,16 @@ impl Session {
             }
         });
         Ok(Next { top, mode, trace })
+    }
+}
+
+/// What is noticed at the end of a step. Which layer it was is found by looking at each.
+fn no_numbers(position: usize, found: f32) -> Error {
+    Error::Numbers {
+        position,
+        place: "the output".into(),
+        found: found.to_string(),
+        advice: "With --check-numbers the layer where it began is found".into(),
     }
 }
 

@@ -83,6 +83,9 @@ pub(super) struct ModelArguments {
     /// Tokens of the prompt that are computed at a time
     #[arg(long, value_name = "TOKENS", value_parser = positive)]
     chunk: Option<usize>,
+    /// Look for infinities and what is no number in every layer, and name the first; slow
+    #[arg(long)]
+    check_numbers: bool,
     /// auto is sparse from the model's own length on (dense_len), dense reads every token, sparse always selects
     #[arg(long, value_name = "auto|dense|sparse", default_value = "auto")]
     attention: Attention,
@@ -143,6 +146,7 @@ impl ModelArguments {
             remark(notice);
         }
         opened.session.set_attention(self.attention);
+        opened.session.set_check_numbers(self.check_numbers);
         if self.attention == Attention::Sparse && opened.session.config().sparse.origin == SparseOrigin::Experimental {
             remark("this model was not trained for sparse attention: answers may suffer (experimental)");
         }

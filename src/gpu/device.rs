@@ -19,6 +19,8 @@ pub struct GpuOptions {
     pub without: BTreeSet<Feature>,
     /// Folder for compiled pipelines; `None` keeps them in memory only.
     pub cache_folder: Option<PathBuf>,
+    /// Only what WebGPU guarantees everywhere: 16 KiB of workgroup memory, bindings of 128 MiB.
+    pub guaranteed_limits: bool,
     /// Faults to inject; none.
     pub faults: Faults,
 }
@@ -92,7 +94,7 @@ impl Gpu {
         let instance = instance();
         let adapter = adapter::choose(&instance, options.device.as_deref())?;
         let features = Features::of(&adapter, &options.without);
-        let limits = adapter.limits();
+        let limits = if options.guaranteed_limits { wgpu::Limits::default() } else { adapter.limits() };
         let summary = adapter::summary(0, &adapter);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("foveal engine"),

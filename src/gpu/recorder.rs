@@ -97,6 +97,9 @@ pub fn grid(count: usize) -> [u32; 3] {
 }
 
 impl Recorder {
+    /// What it takes of the device's memory.
+    pub const BYTES: u64 = ARENA_BYTES;
+
     /// Submits are cut so that each is expected to run no longer than `budget`.
     pub fn new(gpu: &Gpu, budget: Duration) -> Result<Self> {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;

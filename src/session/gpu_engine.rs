@@ -61,9 +61,16 @@ impl GpuEngine {
         self.chunk
     }
 
-    pub(super) fn step(&mut self, ids: &[u32], start: usize, mode: Mode, logits: bool, traced: bool) -> Result<()> {
+    pub(super) fn step(
+        &mut self,
+        ids: &[u32],
+        start: usize,
+        mode: Mode,
+        (logits, traced): (bool, bool),
+        check_numbers: bool,
+    ) -> Result<()> {
         let Self { model, cache, recorder, readback, .. } = self;
-        model.record_layers(recorder, cache, ids, start, mode)?;
+        model.record_layers(recorder, cache, ids, start, mode, check_numbers)?;
         if logits {
             model.record_logits(recorder, ids.len() - 1)?;
             model.record_top(recorder)?;
