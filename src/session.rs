@@ -167,7 +167,17 @@ impl Session {
 
     fn new(engine: Engine, config: ModelConfig, context: usize) -> Self {
         let (tokens, how) = (Vec::new(), Vec::new());
-        Self { engine, config, origin: None, tokens, how, attention: Attention::Auto, trace: false, check_numbers: false, context }
+        Self {
+            engine,
+            config,
+            origin: None,
+            tokens,
+            how,
+            attention: Attention::Auto,
+            trace: false,
+            check_numbers: false,
+            context,
+        }
     }
 
     /// How to attend from the next step on. What is cached stays, unless it was computed in a mode that the new rule

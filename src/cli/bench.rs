@@ -73,8 +73,11 @@ struct Row {
 
 /// Runs the measurements and prints them.
 pub fn run(args: &BenchArgs) -> Result<()> {
-    let options =
-        GpuOptions { device: args.device.clone(), without: args.without.iter().copied().collect(), ..Default::default() };
+    let options = GpuOptions {
+        device: args.device.clone(),
+        without: args.without.iter().copied().collect(),
+        ..Default::default()
+    };
     let gpu = Arc::new(Gpu::open(&options)?);
     eprintln!("{} ({}, {}): {}", gpu.adapter.name, gpu.adapter.backend, gpu.adapter.driver, gpu.features);
     let format = Format::Affine { bits: args.bits, group: args.group };

@@ -21,6 +21,8 @@ pub struct GpuOptions {
     pub cache_folder: Option<PathBuf>,
     /// Only what WebGPU guarantees everywhere: 16 KiB of workgroup memory, bindings of 128 MiB.
     pub guaranteed_limits: bool,
+    /// Folder for a copy of the first dispatch of each kernel, with all it reads and writes; `None` copies nothing.
+    pub capture: Option<PathBuf>,
     /// Faults to inject; none.
     pub faults: Faults,
 }
@@ -281,7 +283,9 @@ impl Gpu {
     /// Hands pending writes to the driver, so that staging memory can be used again.
     pub fn flush_writes(&self) -> Result<()> {
         self.queue.submit([]);
-        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| self.cause_of(Error::gpu("upload", error)))?;
+        self.device
+            .poll(wgpu::PollType::wait_indefinitely())
+            .map_err(|error| self.cause_of(Error::gpu("upload", error)))?;
         self.check()
     }
 

@@ -36,8 +36,7 @@ pub enum FaultPoint {
 
 impl FaultPoint {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Allocate, Self::Compile, Self::Write, Self::Dispatch, Self::Submit, Self::Read];
+    pub const ALL: [Self; 6] = [Self::Allocate, Self::Compile, Self::Write, Self::Dispatch, Self::Submit, Self::Read];
 
     /// The name in the list.
     pub fn name(self) -> &'static str {

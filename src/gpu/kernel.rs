@@ -28,6 +28,8 @@ pub struct Kernel {
     pub(super) bindings: Vec<Declared>,
     pub(super) id: u64,
     pub(super) label: String,
+    /// Text and entry point, where dispatches are captured.
+    pub(super) source: Option<(String, String)>,
 }
 
 impl Kernel {
@@ -59,7 +61,8 @@ impl Kernel {
             let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
             Error::gpu(&label, format!("the shader compiler panicked: {}", words.as_deref().unwrap_or("no words")))
         })?;
-        Ok(Self { pipeline, layout, bindings, id: gpu.next_id(), label })
+        let source = gpu.options.capture.is_some().then(|| (text, spec.entry.to_owned()));
+        Ok(Self { pipeline, layout, bindings, id: gpu.next_id(), label, source })
     }
 
     /// A faster variant that this driver may fail to compile: its plain twin serves then.

@@ -3,6 +3,7 @@
 //! The only module that names wgpu. Everything above works with [`Tensor`], [`Kernel`] and [`Recorder`].
 
 pub mod adapter;
+mod capture;
 mod device;
 mod faults;
 pub mod features;

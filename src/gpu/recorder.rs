@@ -7,6 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::capture::Capture;
 use super::device::Share;
 use super::timing::{MOST_DISPATCHES, OpTime, Stamps};
 use super::{FaultPoint, Gpu, Kernel, Readback, Tensor};
@@ -22,8 +23,8 @@ const IN_FLIGHT: usize = 2;
 /// One binding: the whole tensor, or the part of it that starts at a 256-byte aligned byte.
 #[derive(Debug, Clone, Copy)]
 pub struct Binding<'a> {
-    tensor: &'a Tensor,
-    offset: u64,
+    pub(super) tensor: &'a Tensor,
+    pub(super) offset: u64,
 }
 
 impl<'a> From<&'a Tensor> for Binding<'a> {
@@ -182,12 +183,13 @@ impl Recorder {
             self.submit(gpu)?;
         }
         let group = self.group(gpu, kernel, tensors)?;
-        let offset = self.dispatches.len() as u64 * self.stride;
         let bytes = bytemuck::bytes_of(parameters);
         if bytes.len() as u64 > PARAMETER_BYTES {
             return Err(Error::shape(format!("parameters of {}", kernel.label), "at most 64 bytes", bytes.len()));
         }
         gpu.pass(FaultPoint::Dispatch);
+        let capture = Capture::begin(gpu, self, kernel, tensors, (bytes, size))?;
+        let offset = self.dispatches.len() as u64 * self.stride;
         self.parameters.resize(offset as usize, 0);
         self.parameters.extend_from_slice(bytes);
         self.dispatches.push(Dispatch {
@@ -199,7 +201,10 @@ impl Recorder {
         });
         self.work += work;
         self.largest = self.largest.max(work);
-        Ok(())
+        match capture {
+            Some(capture) => capture.finish(gpu, self, tensors),
+            None => Ok(()),
+        }
     }
 
     /// Copies `bytes` from byte `from` of `tensor` to byte `to` of the read-back, after this submit's dispatches.

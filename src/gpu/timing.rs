@@ -38,7 +38,12 @@ impl Stamps {
         })?;
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         let (resolved, share) = gpu.buffer("time stamps", u64::from(count) * 8, usage)?;
-        Ok(Self { queries, resolved, _share: share, readback: Readback::new(gpu, "time stamps", u64::from(count) * 8)? })
+        Ok(Self {
+            queries,
+            resolved,
+            _share: share,
+            readback: Readback::new(gpu, "time stamps", u64::from(count) * 8)?,
+        })
     }
 
     /// Appends the copies after the pass.
