@@ -139,10 +139,10 @@ impl Session {
         }
     }
 
-    /// The longest time that one submit has taken on the device so far.
-    pub fn longest_submit(&self) -> Duration {
-        match &self.engine {
-            Engine::Gpu(engine) => engine.recorder.longest_submit(),
+    /// The longest time that one submit has taken on the device since the last call.
+    pub fn take_longest_submit(&mut self) -> Duration {
+        match &mut self.engine {
+            Engine::Gpu(engine) => engine.recorder.take_longest_submit(),
             Engine::Cpu(_) | Engine::Lost => Duration::ZERO,
         }
     }

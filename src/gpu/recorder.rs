@@ -144,9 +144,9 @@ impl Recorder {
         std::mem::take(&mut self.times)
     }
 
-    /// The longest that one submit has taken so far, as seen from here.
-    pub fn longest_submit(&self) -> Duration {
-        self.longest
+    /// The longest that one submit has taken since the last call, as seen from here.
+    pub fn take_longest_submit(&mut self) -> Duration {
+        std::mem::take(&mut self.longest)
     }
 
     /// Time that one submit may take.

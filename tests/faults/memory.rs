@@ -1,9 +1,11 @@
 //! Memory that is not there: every allocation refused once, a cache larger than the machine, and the plan against what is
 //! really taken.
 
+use std::sync::Arc;
+
 use foveal::error::Error;
-use foveal::gpu::{FaultPoint, Faults};
-use foveal::model::LoadOptions;
+use foveal::gpu::{FaultPoint, Faults, Gpu, GpuOptions};
+use foveal::model::{Attention, LoadOptions};
 use foveal::session::Session;
 
 use super::{folder, gpu_with, load, options, tokens};
@@ -93,6 +95,26 @@ fn memory_that_the_driver_does_not_get_is_an_error_with_numbers() {
     assert!(words.contains("MiB") && words.contains("--context"), "{words}");
     let output = run("1024");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn what_every_device_guarantees_is_enough() {
+    let Some(gpu) = gpu_with(&Faults::default()) else { return };
+    let least = Arc::new(Gpu::open(&GpuOptions { guaranteed_limits: true, ..gpu.options.clone() }).unwrap());
+    assert_eq!(least.max_workgroup_bytes(), 16 << 10);
+    for name in ["minicpm_sparse", "llama_head128"] {
+        let context = tokens(600, 9);
+        let mut wanted = load(&gpu, name, &options()).unwrap();
+        let mut got = load(&least, name, &options()).unwrap();
+        for attention in [Attention::Dense, Attention::Sparse] {
+            let scores = [&mut wanted, &mut got].map(|session| {
+                session.set_attention(attention);
+                session.score(&context, &mut |_, _| Ok(())).unwrap()
+            });
+            let worst = scores[0].iter().zip(&scores[1]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 1e-2, "{name}, {attention}: {worst}");
+        }
+    }
 }
 
 #[test]
