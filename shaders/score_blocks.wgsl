@@ -16,13 +16,13 @@
 //
 //#import numbers                     LOWEST, unpack_eight
 //#const  HEADS GROUP HEAD_DIM SCALE MOST_EXPONENT BLOCK LSE_STRIDE INIT_BLOCKS LOCAL_BLOCKS
+//#const  PITCH    values from row to row: 65, so that neither rows nor columns meet in one bank, or 64 to fit in 16 KiB
 
 const ROWS: u32 = 64u;
 const TILE_TOKENS: u32 = ROWS / GROUP;
 const TILE_BLOCKS: u32 = 15u;
 const FINE_PER_BLOCK: u32 = 4u;
 const DEPTH: u32 = 32u; // dimensions staged at a time
-const PITCH: u32 = 65u; // odd, so that neither rows nor columns meet in one bank
 
 struct Params {
     start: u32,        // position of token 0

@@ -1,11 +1,13 @@
 // swiglu: the gated activation of the feed-forward block.
 //
-//     out[t, i] = silu(x[t, i]) * x[t, WIDTH + i]          silu(v) = v / (1 + exp(-v))
+//     out[t, i] = silu(x[t, i]) * x[t, WIDTH + i] * SCALE          silu(v) = v / (1 + exp(-v))
+//
+// SCALE is a power of two below one that what follows takes back: large models have activations beyond f16's 65504.
 //
 // One lane per pair of values. Host: src/ops/swiglu.rs. Twin: src/reference/swiglu.rs.
 //
 //#import numbers             pack_half
-//#const  GROUP_SIZE WIDTH    WIDTH is even
+//#const  GROUP_SIZE WIDTH SCALE    WIDTH is even
 
 struct Params {
     tokens: u32,
@@ -30,5 +32,5 @@ fn main(
     let gate = x[token * WIDTH + pair];
     let up = x[token * WIDTH + WIDTH / 2u + pair];
     // exp of a large number may become infinite, which WGSL does not promise to handle: -gate is kept below 80.
-    out[index] = pack_half(gate / (1.0 + exp(min(-gate, vec2(80.0)))) * up);
+    out[index] = pack_half(gate / (1.0 + exp(min(-gate, vec2(80.0)))) * up * SCALE);
 }

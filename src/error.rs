@@ -149,6 +149,19 @@ pub enum Error {
         found: String,
     },
 
+    /// A computation left the range of its numbers.
+    #[error("the model's numbers make no sense at token {position}: {place} holds {found}. {advice}")]
+    Numbers {
+        /// Position of the token in the context.
+        position: usize,
+        /// Layer and part, or the logits.
+        place: String,
+        /// The number.
+        found: String,
+        /// What the user can do.
+        advice: String,
+    },
+
     /// The user stopped the work.
     #[error("stopped")]
     Stopped,

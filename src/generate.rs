@@ -1,5 +1,6 @@
 //! The loop: prompt, then token after token until something ends it. Tells of everything through events.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::Mode;
 use crate::ops::top_logits::Top;
 use crate::sampler::{Candidates, Sampled, Sampler, SamplerSettings};
-use crate::session::Session;
+use crate::session::{Recovery, Session};
 use crate::tokenizer::{StreamDecoder, Tokenizer};
 use crate::trace::StepTrace;
 
@@ -35,6 +36,20 @@ pub enum Event {
         /// Of these.
         total: usize,
     },
+    /// The device was lost; the answer goes on once everything is as it was before.
+    DeviceLost {
+        /// The driver's words.
+        detail: String,
+    },
+    /// Getting back to where it was: tokens computed again, of how many.
+    Recomputing {
+        /// So far.
+        done: usize,
+        /// Of these.
+        total: usize,
+    },
+    /// The device is back, and nothing is lost.
+    DeviceRestored,
     /// A token of the answer.
     Token {
         /// The token.
@@ -112,10 +127,24 @@ pub fn generate(
     let mut sampler = Sampler::new(options.sampler)?;
     let started = Instant::now();
     let mut computed_tokens = 0;
-    let fed = session.feed(prompt, &mut |done, total| {
-        computed_tokens = total;
-        on_event(Event::Prefill { done, total })?;
-        if stop.load(Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) }
+    let on_event = RefCell::new(on_event);
+    let tell = |event| (on_event.borrow_mut())(event);
+    let go_on = || if stop.load(Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) };
+    let mut recovering = |recovery| {
+        match recovery {
+            Recovery::Lost(detail) => tell(Event::DeviceLost { detail })?,
+            Recovery::Loading(..) => {}
+            Recovery::Recomputing(done, total) => tell(Event::Recomputing { done, total })?,
+            Recovery::Restored => tell(Event::DeviceRestored)?,
+        }
+        go_on()
+    };
+    let fed = session.surviving(&mut recovering, &mut |session| {
+        session.feed(prompt, &mut |done, total| {
+            computed_tokens = computed_tokens.max(total);
+            tell(Event::Prefill { done, total })?;
+            go_on()
+        })
     });
     let mut answer = Answer {
         text: String::new(),
@@ -145,7 +174,19 @@ pub fn generate(
         if answer.tokens.len() == options.max_tokens {
             break FinishReason::MaxTokens;
         }
-        let id = choose(session, &mut sampler, &next.top, &history)?;
+        let chosen = session.surviving(&mut recovering, &mut |session| {
+            // A second attempt must find the sampler as the first did.
+            let mut attempt = sampler.clone();
+            Ok((choose(session, &mut attempt, &next.top, &history)?, attempt))
+        });
+        let id = match chosen {
+            Ok((id, used)) => {
+                sampler = used;
+                id
+            }
+            Err(Error::Stopped) => break FinishReason::Stopped,
+            Err(error) => return Err(error),
+        };
         first_token.get_or_insert_with(Instant::now);
         if tokenizer.is_eos(id) {
             break FinishReason::EndOfAnswer;
@@ -155,7 +196,7 @@ pub fn generate(
         let (text, stopped) = filter.push(&decoder.push(id));
         answer.text.push_str(&text);
         mode = next.mode;
-        on_event(Event::Token { id, text, mode, trace: next.trace.take().map(Box::new) })?;
+        tell(Event::Token { id, text, mode, trace: next.trace.take().map(Box::new) })?;
         if stopped {
             break FinishReason::StopText;
         }
@@ -163,14 +204,18 @@ pub fn generate(
             break FinishReason::ContextFull;
         }
         if answer.tokens.len() < options.max_tokens {
-            next = session.advance(id)?;
+            next = match session.surviving(&mut recovering, &mut |session| session.advance(id)) {
+                Ok(next) => next,
+                Err(Error::Stopped) => break FinishReason::Stopped,
+                Err(error) => return Err(error),
+            };
         }
     };
     let rest = filter.finish(&decoder.finish(), answer.reason == FinishReason::StopText);
     if !rest.is_empty() {
         answer.text.push_str(&rest);
         if let Some(id) = answer.tokens.last() {
-            on_event(Event::Token { id: *id, text: rest, mode, trace: None })?;
+            tell(Event::Token { id: *id, text: rest, mode, trace: None })?;
         }
     }
     answer.mode = mode;

@@ -47,6 +47,7 @@
 //! * No binding is larger than 128 MiB; no side of a dispatch larger than 65 535; no submit longer than its time budget.
 //! * Nothing is uploaded before the memory plan fits.
 //! * Nothing about a model is hard-coded: what config.json does not say has its family's published default.
+//! * A lost device costs time, never text: what the cache held is computed again as it was, to the bit.
 //! * Input never panics. What a file, a prompt or a driver does wrong comes back as an [`error::Error`].
 //! * Text of users and documents can never open a turn: only the template may name special tokens.
 //! * The order of a context never changes after the fact, so what is cached stays valid from turn to turn.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::built_in;
 use crate::chat_template::ChatTemplate;
 use crate::error::{Error, Result};
-use crate::gpu::{Feature, Gpu, GpuOptions};
+use crate::gpu::{Faults, Feature, Gpu, GpuOptions};
 use crate::model::{LoadOptions, ModelConfig, Progress};
 use crate::sampler::SamplerSettings;
 use crate::session::Session;
@@ -124,7 +124,8 @@ pub fn open_gpu(device: &Device, without: &BTreeSet<Feature>) -> Result<Gpu> {
         Device::Best | Device::Cpu => None,
     };
     let cache_folder = Some(built_in::cache_folder().join("pipelines"));
-    Gpu::open(&GpuOptions { device, without: without.clone(), cache_folder })
+    let faults = Faults::from_environment()?;
+    Gpu::open(&GpuOptions { device, without: without.clone(), cache_folder, faults, ..Default::default() })
 }
 
 /// Loads a model where `device` says.

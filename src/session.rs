@@ -1,17 +1,23 @@
 //! One conversation: a model, its cache, and the tokens that the cache holds.
 //!
 //! A new context is compared with what is cached: the common beginning is kept, the rest computed, so that a further turn
-//! costs only its own tokens and an edit only what follows it.
+//! costs only its own tokens and an edit only what follows it. A lost device is replaced by [`Session::surviving`].
+
+mod gpu_engine;
+mod recovery;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::recovery::{Recovery, RecoveryProgress};
+
+use self::gpu_engine::GpuEngine;
+use self::recovery::Origin;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, OpTime, Readback, Recorder, Tensor};
+use crate::gpu::{Gpu, OpTime};
 use crate::kv_cache::KvCache;
-use crate::model::{Attention, LoadOptions, Mode, Model, ModelConfig, Progress};
-use crate::ops::TopLogits;
-use crate::ops::top_logits::{Top, WORDS};
+use crate::model::{Attention, LoadOptions, MemoryPlan, Mode, Model, ModelConfig, Progress};
+use crate::ops::top_logits::Top;
 use crate::reference::{self, CpuCache, CpuModel};
 use crate::trace::StepTrace;
 use crate::weights::Checkpoint;
@@ -23,13 +29,8 @@ const CPU_CHUNK: usize = 256;
 enum Engine {
     Gpu(Box<GpuEngine>),
     Cpu(Box<CpuEngine>),
-}
-
-struct GpuEngine {
-    model: Model,
-    cache: KvCache,
-    recorder: Recorder,
-    readback: Readback,
+    /// Nowhere, since the device was lost.
+    Lost,
 }
 
 struct CpuEngine {
@@ -43,12 +44,25 @@ struct CpuEngine {
 /// A model with one conversation in its cache.
 pub struct Session {
     engine: Engine,
+    config: ModelConfig,
+    /// What the engine can be made from again.
+    origin: Option<Origin>,
     tokens: Vec<u32>,
-    /// Of each cached token the mode it was computed in: another mode gives other keys in the layers above.
-    modes: Vec<Mode>,
+    /// Of each cached token how it was computed.
+    how: Vec<How>,
     attention: Attention,
     trace: bool,
+    check_numbers: bool,
     context: usize,
+}
+
+/// How a token was computed: what must be done again to get the very same keys and values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct How {
+    /// Another mode gives other keys in the layers above.
+    mode: Mode,
+    /// In a step of its own. Its kernels round otherwise than those for many tokens.
+    alone: bool,
 }
 
 /// What a step leaves behind.
@@ -66,7 +80,8 @@ pub struct Next {
 pub type PrefillProgress<'a> = dyn FnMut(usize, usize) -> Result<()> + 'a;
 
 impl Session {
-    /// Loads onto a device. `budget` bounds the time of one submit.
+    /// Loads onto a device. `budget` bounds the time of one submit. If the device is lost, now or later, one that is opened
+    /// in the same way takes its place, and the checkpoint is read again.
     pub fn on_gpu(
         gpu: &Arc<Gpu>,
         checkpoint: &Checkpoint,
@@ -74,21 +89,18 @@ impl Session {
         budget: Duration,
         progress: &mut Progress<'_>,
     ) -> Result<Self> {
-        Self::with_model(Model::load(gpu, checkpoint, options, progress)?, budget)
+        let (engine, origin) = Origin::load(gpu, checkpoint, options, budget, progress)?;
+        Ok(Self { origin: Some(origin), ..Self::with_engine(engine) })
     }
 
-    /// An empty conversation for a model that is on its device already.
+    /// An empty conversation for a model that is on its device already. It is gone when the device is lost.
     pub fn with_model(model: Model, budget: Duration) -> Result<Self> {
-        let gpu = Arc::clone(model.gpu());
-        let bytes = (WORDS * 4) as u64 + model.selected().iter().map(Tensor::bytes).sum::<u64>();
-        let engine = GpuEngine {
-            cache: model.new_cache()?,
-            recorder: Recorder::new(&gpu, budget)?,
-            readback: Readback::new(&gpu, "candidates", bytes)?,
-            model,
-        };
-        let context = engine.model.memory.context;
-        Ok(Self::new(Engine::Gpu(Box::new(engine)), context))
+        Ok(Self::with_engine(GpuEngine::new(model, budget)?))
+    }
+
+    fn with_engine(engine: GpuEngine) -> Self {
+        let (config, context) = (engine.model.config.clone(), engine.model.memory.context);
+        Self::new(Engine::Gpu(Box::new(engine)), config, context)
     }
 
     /// Fills the cache with random keys and values for `tokens` positions, as if that many had been read. For
@@ -101,21 +113,37 @@ impl Session {
         }
         let mode = self.config().sparse.mode(self.attention, tokens);
         self.tokens = vec![0; tokens];
-        self.modes = vec![mode; tokens];
+        self.how = vec![How { mode, alone: false }; tokens];
         Ok(())
     }
 
     /// Forgets what follows the first `tokens` of the cache.
     pub fn truncate(&mut self, tokens: usize) {
         self.tokens.truncate(tokens);
-        self.modes.truncate(tokens);
+        self.how.truncate(tokens);
     }
 
     /// Times every dispatch from now on; see [`Session::take_times`].
     pub fn profile(&mut self) -> Result<()> {
         match &mut self.engine {
             Engine::Gpu(engine) => engine.recorder.profile(engine.model.gpu()),
-            Engine::Cpu(_) => Ok(()),
+            Engine::Cpu(_) | Engine::Lost => Ok(()),
+        }
+    }
+
+    /// What the device's memory was planned to hold; nothing on the processor.
+    pub fn memory(&self) -> Option<MemoryPlan> {
+        match &self.engine {
+            Engine::Gpu(engine) => Some(engine.model.memory),
+            Engine::Cpu(_) | Engine::Lost => None,
+        }
+    }
+
+    /// The longest time that one submit has taken on the device since the last call.
+    pub fn take_longest_submit(&mut self) -> Duration {
+        match &mut self.engine {
+            Engine::Gpu(engine) => engine.recorder.take_longest_submit(),
+            Engine::Cpu(_) | Engine::Lost => Duration::ZERO,
         }
     }
 
@@ -123,22 +151,33 @@ impl Session {
     pub fn take_times(&mut self) -> Vec<OpTime> {
         match &mut self.engine {
             Engine::Gpu(engine) => engine.recorder.take_times(),
-            Engine::Cpu(_) => Vec::new(),
+            Engine::Cpu(_) | Engine::Lost => Vec::new(),
         }
     }
 
     /// Loads into main memory, for the twins.
     pub fn on_cpu(checkpoint: &Checkpoint, options: &LoadOptions, progress: &mut Progress<'_>) -> Result<Self> {
         let model = CpuModel::load(checkpoint, options, progress)?;
-        let context = options.context_for(&model.config);
+        let (config, context) = (model.config.clone(), options.context_for(&model.config));
         let chunk = options.chunk.unwrap_or(CPU_CHUNK).max(1);
         let cache = model.new_cache(KvCache::capacity_for(context));
         let engine = CpuEngine { cache, model, chunk, logits: Vec::new(), selected: Vec::new() };
-        Ok(Self::new(Engine::Cpu(Box::new(engine)), context))
+        Ok(Self::new(Engine::Cpu(Box::new(engine)), config, context))
     }
 
-    fn new(engine: Engine, context: usize) -> Self {
-        Self { engine, tokens: Vec::new(), modes: Vec::new(), attention: Attention::Auto, trace: false, context }
+    fn new(engine: Engine, config: ModelConfig, context: usize) -> Self {
+        let (tokens, how) = (Vec::new(), Vec::new());
+        Self {
+            engine,
+            config,
+            origin: None,
+            tokens,
+            how,
+            attention: Attention::Auto,
+            trace: false,
+            check_numbers: false,
+            context,
+        }
     }
 
     /// How to attend from the next step on. What is cached stays, unless it was computed in a mode that the new rule
@@ -152,12 +191,14 @@ impl Session {
         self.trace = trace;
     }
 
+    /// Whether every layer of every step is searched for infinities and what is no number: slow, and only on a device.
+    pub fn set_check_numbers(&mut self, check: bool) {
+        self.check_numbers = check;
+    }
+
     /// The model's configuration.
     pub fn config(&self) -> &ModelConfig {
-        match &self.engine {
-            Engine::Gpu(engine) => &engine.model.config,
-            Engine::Cpu(engine) => &engine.model.config,
-        }
+        &self.config
     }
 
     /// Tokens that the context holds at most, as was asked for; the cache itself is rounded up to whole blocks.
@@ -189,9 +230,8 @@ impl Session {
         self.keep_common(before, mode);
         let (first, total) = (self.tokens.len(), context.len() - self.tokens.len());
         progress(0, total)?;
-        let chunk = self.chunk();
         while self.tokens.len() < before.len() {
-            let start = self.tokens.len();
+            let (start, chunk) = (self.tokens.len(), self.chunk()?);
             let ids = &before[start..(start + chunk).min(before.len())];
             self.step(ids, start, mode, false)?;
             progress(self.tokens.len() - first, total)?;
@@ -207,7 +247,12 @@ impl Session {
         self.check_room(start + 1)?;
         let mode = self.config().sparse.mode(self.attention, start + 1);
         self.step(&[token], start, mode, true)?;
-        self.next(start, mode)
+        let next = self.next(start, mode);
+        if next.is_err() {
+            // So that the same call can be made again.
+            self.truncate(start);
+        }
+        next
     }
 
     /// Truncates the cache to what it shares with `context`. Tokens that were read dense where the whole prompt is to be
@@ -225,19 +270,15 @@ impl Session {
     /// Whether what is cached at `index` may stand in a prompt that is read in `mode`. Auto keeps what it decided when the
     /// token was new: a conversation that became sparse does not read its beginning again.
     fn fits(&self, index: usize, mode: Mode) -> bool {
-        self.attention == Attention::Auto || self.modes.get(index) == Some(&mode)
+        self.attention == Attention::Auto || self.how.get(index).is_some_and(|how| how.mode == mode)
     }
 
     /// Logits of the whole vocabulary after the last step.
     pub fn logits(&mut self) -> Result<Vec<f32>> {
         match &mut self.engine {
-            Engine::Gpu(engine) => {
-                let gpu = Arc::clone(engine.model.gpu());
-                let mut rows: Vec<f32> = engine.recorder.read(&gpu, engine.model.logits())?;
-                rows.truncate(engine.model.config.vocab_size);
-                Ok(rows)
-            }
+            Engine::Gpu(engine) => engine.logits(),
             Engine::Cpu(engine) => Ok(engine.logits.clone()),
+            Engine::Lost => Err(nowhere()),
         }
     }
 
@@ -249,32 +290,37 @@ impl Session {
         let mode = self.config().sparse.mode(self.attention, tokens.len());
         let total = tokens.len().saturating_sub(1);
         let mut scores = Vec::with_capacity(total);
-        let chunk = self.chunk();
         progress(0, total)?;
         while scores.len() < total {
-            let start = scores.len();
+            let (start, chunk) = (scores.len(), self.chunk()?);
             let end = (start + chunk).min(total);
             let (ids, targets) = (&tokens[start..end], &tokens[start + 1..end + 1]);
             match &mut self.engine {
                 Engine::Gpu(engine) => {
-                    engine.model.record_layers(&mut engine.recorder, &engine.cache, ids, start, mode)?;
+                    let (recorder, cache) = (&mut engine.recorder, &engine.cache);
+                    engine.model.record_layers(recorder, cache, ids, start, mode, self.check_numbers)?;
                     scores.extend(engine.model.score(&mut engine.recorder, targets)?);
                 }
                 Engine::Cpu(engine) => {
                     let states = engine.model.layers(&mut engine.cache, ids, start, mode)?.states;
                     scores.extend(engine.model.score(&states, targets));
                 }
+                Engine::Lost => return Err(nowhere()),
             }
-            self.remember(ids, mode);
+            if let Some(index) = scores.iter().skip(start).position(|score| !score.is_finite()) {
+                return Err(no_numbers(start + index, scores[start + index]));
+            }
+            self.remember(ids, How { mode, alone: false });
             progress(scores.len(), total)?;
         }
         Ok(scores)
     }
 
-    fn chunk(&self) -> usize {
-        match &self.engine {
-            Engine::Gpu(engine) => engine.model.chunk(),
-            Engine::Cpu(engine) => engine.chunk,
+    fn chunk(&mut self) -> Result<usize> {
+        match &mut self.engine {
+            Engine::Gpu(engine) => Ok(engine.chunk()),
+            Engine::Cpu(engine) => Ok(engine.chunk),
+            Engine::Lost => Err(nowhere()),
         }
     }
 
@@ -286,15 +332,22 @@ impl Session {
         Ok(())
     }
 
-    fn remember(&mut self, ids: &[u32], mode: Mode) {
+    fn remember(&mut self, ids: &[u32], how: How) {
         self.tokens.extend_from_slice(ids);
-        self.modes.resize(self.tokens.len(), mode);
+        self.how.resize(self.tokens.len(), how);
     }
 
     fn step(&mut self, ids: &[u32], start: usize, mode: Mode, logits: bool) -> Result<()> {
         let traced = self.trace && mode == Mode::Sparse;
         match &mut self.engine {
-            Engine::Gpu(engine) => engine.step(ids, start, mode, logits, traced)?,
+            Engine::Gpu(engine) => {
+                let done = engine.step(ids, start, mode, (logits, traced), self.check_numbers);
+                if matches!(done, Err(Error::Gpu { .. } | Error::Memory { .. })) {
+                    // The driver tells late: any step since the last answer may be the one that failed.
+                    self.truncate(0);
+                }
+                done?;
+            }
             Engine::Cpu(engine) => {
                 let step = engine.model.layers(&mut engine.cache, ids, start, mode)?;
                 engine.selected = step.selected;
@@ -303,8 +356,9 @@ impl Session {
                     engine.logits = engine.model.logits(&step.states[last..]);
                 }
             }
+            Engine::Lost => return Err(nowhere()),
         }
-        self.remember(ids, mode);
+        self.remember(ids, How { mode, alone: ids.len() == 1 });
         Ok(())
     }
 
@@ -315,7 +369,11 @@ impl Session {
             Engine::Cpu(engine) => {
                 (reference::top_logits(&engine.logits), engine.selected.iter().flatten().copied().collect())
             }
+            Engine::Lost => return Err(nowhere()),
         };
+        if !top.log_sum_exp.is_finite() {
+            return Err(no_numbers(position, top.log_sum_exp));
+        }
         let trace = self.trace.then(|| match mode {
             Mode::Dense => StepTrace::dense(position, &settings, kv_heads),
             Mode::Sparse => {
@@ -328,34 +386,17 @@ impl Session {
     }
 }
 
-impl GpuEngine {
-    fn step(&mut self, ids: &[u32], start: usize, mode: Mode, logits: bool, traced: bool) -> Result<()> {
-        let Self { model, cache, recorder, readback } = self;
-        model.record_layers(recorder, cache, ids, start, mode)?;
-        if logits {
-            model.record_logits(recorder, ids.len() - 1)?;
-            model.record_top(recorder)?;
-            recorder.copy_out(model.best(), 0, (WORDS * 4) as u64, 0, readback)?;
-        }
-        if traced && ids.len() == 1 {
-            let mut place = (WORDS * 4) as u64;
-            for selected in model.selected() {
-                recorder.copy_out(selected, 0, selected.bytes(), place, readback)?;
-                place += selected.bytes();
-            }
-        }
-        recorder.submit(model.gpu())
+/// What is noticed at the end of a step. Which layer it was is found by looking at each.
+fn no_numbers(position: usize, found: f32) -> Error {
+    Error::Numbers {
+        position,
+        place: "the output".into(),
+        found: found.to_string(),
+        advice: "With --check-numbers the layer where it began is found".into(),
     }
+}
 
-    /// Candidates of the last step, and the lists of blocks behind them.
-    fn result(&mut self) -> Result<(Top, Vec<u32>)> {
-        self.readback.request();
-        let bytes = self.readback.wait(self.model.gpu())?;
-        let mut words: Vec<u32> = bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
-        let top = TopLogits::parse(&words, self.model.config.vocab_size)?;
-        let lists: usize = self.model.selected().iter().map(Tensor::len).sum();
-        words.drain(..WORDS);
-        words.truncate(lists);
-        Ok((top, words))
-    }
+/// What a step gets after a loss that could not be made good.
+fn nowhere() -> Error {
+    Error::DeviceLost { detail: "it could not be opened again".into() }
 }

@@ -11,6 +11,7 @@ mod harness; // the device in each variant, random data, comparison
 mod cli; // the program itself: every command, every kind of bad input
 #[cfg(feature = "desktop")]
 mod desktop; // the window through its accessible names, against a scripted engine
+mod faults; // lost devices, no memory, overflow, long use
 mod forward; // whole models against PyTorch, twins and themselves
 mod ops; // every op against its CPU twin, in each variant
 mod published; // folders as MiniCPM4 and 4.1 are published

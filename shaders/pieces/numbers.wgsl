@@ -22,7 +22,10 @@ fn dot_eight(a: Eight, b: Eight) -> f32 {
     return dot(a.low, b.low) + dot(a.high, b.high);
 }
 
-// Values beyond the range of 16 bits become the largest finite ones, never infinity.
+// Values beyond the range of 16 bits become the largest finite ones. Infinities and what is no number become the latter,
+// so that they reach the logits, where they are noticed; told by their bits, as compilers may take floats for finite.
 fn pack_half(value: vec2<f32>) -> u32 {
-    return pack2x16float(clamp(value, vec2(-65504.0), vec2(65504.0)));
+    let bad = (bitcast<vec2<u32>>(value) & vec2(0x7fffffffu)) >= vec2(0x7f800000u);
+    let marks = select(vec2(0u), vec2(0x7e00u, 0x7e000000u), bad);
+    return pack2x16float(clamp(value, vec2(-65504.0), vec2(65504.0))) | marks.x | marks.y;
 }

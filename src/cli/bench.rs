@@ -69,12 +69,16 @@ struct Row {
     depth: usize,
     tokens_per_second: f64,
     samples: Vec<f64>,
+    longest_submit_ms: f64,
 }
 
 /// Runs the measurements and prints them.
 pub fn run(args: &BenchArgs) -> Result<()> {
-    let options =
-        GpuOptions { device: args.device.clone(), without: args.without.iter().copied().collect(), cache_folder: None };
+    let options = GpuOptions {
+        device: args.device.clone(),
+        without: args.without.iter().copied().collect(),
+        ..Default::default()
+    };
     let gpu = Arc::new(Gpu::open(&options)?);
     eprintln!("{} ({}, {}): {}", gpu.adapter.name, gpu.adapter.backend, gpu.adapter.driver, gpu.features);
     let format = Format::Affine { bits: args.bits, group: args.group };
@@ -100,8 +104,8 @@ pub fn run(args: &BenchArgs) -> Result<()> {
                 let row = measure(&mut session, test, *depth, count, args.repetitions)?;
                 if !args.json {
                     println!(
-                        "{:>10} at {:>7}: {:>9.1} tok/s  {:?}",
-                        row.test, row.depth, row.tokens_per_second, row.samples
+                        "{:>10} at {:>7}: {:>9.1} tok/s, longest submit {:.0} ms  {:?}",
+                        row.test, row.depth, row.tokens_per_second, row.longest_submit_ms, row.samples
                     );
                 }
                 rows.push(row);
@@ -131,7 +135,8 @@ fn measure(session: &mut Session, test: &'static str, depth: usize, count: usize
     let mut sorted = samples.clone();
     sorted.sort_by(f64::total_cmp);
     let tokens_per_second = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
-    Ok(Row { test, depth, tokens_per_second, samples })
+    let longest_submit_ms = session.take_longest_submit().as_secs_f64() * 1e3;
+    Ok(Row { test, depth, tokens_per_second, samples, longest_submit_ms })
 }
 
 fn prompt(session: &mut Session, depth: usize, count: usize) -> Result<f64> {

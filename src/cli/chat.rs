@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::common::{ModelArguments, SamplingArguments, TextArguments, figures, read_document, sample_document};
+use super::common::{
+    ModelArguments, SamplingArguments, TextArguments, figures, read_document, report_recovery, sample_document,
+};
 use super::terminal::{Progress, Terminal, escape, remark};
 use crate::chat_template::{Message, Role};
 use crate::conversation::{Conversation, Document};
@@ -213,7 +215,7 @@ impl Chat<'_> {
         let mut bar = Some(Progress::new("reading"));
         let answer = terminal.stoppable(|terminal, stop| {
             generate(session, &files.tokenizer, &prompt, options, stop, &mut |event| match event {
-                Event::Prefill { done, total } => {
+                Event::Prefill { done, total } | Event::Recomputing { done, total } => {
                     if let Some(bar) = &bar {
                         bar.set(done as u64, total as u64);
                     }
@@ -222,6 +224,10 @@ impl Chat<'_> {
                 Event::Token { text, .. } => {
                     bar = None;
                     terminal.write(&escape(&text))
+                }
+                other => {
+                    report_recovery(&other);
+                    Ok(())
                 }
             })
         })?;

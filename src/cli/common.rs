@@ -11,7 +11,7 @@ use super::terminal::{Progress, remark};
 use crate::built_in;
 use crate::conversation::Document;
 use crate::error::{Error, Result};
-use crate::generate::{Answer, FinishReason, GenerateOptions};
+use crate::generate::{Answer, Event, FinishReason, GenerateOptions};
 use crate::gpu::Feature;
 use crate::model::{Attention, LoadOptions, SparseOrigin};
 use crate::open::{Device, ModelFiles, OpenedSession, open_session};
@@ -83,6 +83,9 @@ pub(super) struct ModelArguments {
     /// Tokens of the prompt that are computed at a time
     #[arg(long, value_name = "TOKENS", value_parser = positive)]
     chunk: Option<usize>,
+    /// Look for infinities and what is no number in every layer, and name the first; slow
+    #[arg(long)]
+    check_numbers: bool,
     /// auto is sparse from the model's own length on (dense_len), dense reads every token, sparse always selects
     #[arg(long, value_name = "auto|dense|sparse", default_value = "auto")]
     attention: Attention,
@@ -143,6 +146,7 @@ impl ModelArguments {
             remark(notice);
         }
         opened.session.set_attention(self.attention);
+        opened.session.set_check_numbers(self.check_numbers);
         if self.attention == Attention::Sparse && opened.session.config().sparse.origin == SparseOrigin::Experimental {
             remark("this model was not trained for sparse attention: answers may suffer (experimental)");
         }
@@ -264,6 +268,17 @@ pub(super) fn sample_document(name: &str) -> Result<(Document, Vec<String>)> {
     let sample = built_in::sample(name)?;
     let questions = sample.questions.into_iter().map(|question| question.question).collect();
     Ok((Document { name: sample.name.into(), text: sample.text.into() }, questions))
+}
+
+/// Says that the device was lost and came back.
+pub(super) fn report_recovery(event: &Event) {
+    match event {
+        Event::DeviceLost { detail } => {
+            remark(&format!("the graphics device was lost ({detail}): opening it again, the answer will go on"));
+        }
+        Event::DeviceRestored => remark("the device is back, nothing was lost"),
+        Event::Prefill { .. } | Event::Recomputing { .. } | Event::Token { .. } => {}
+    }
 }
 
 /// One line about an answer.

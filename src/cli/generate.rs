@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::common::{ModelArguments, SamplingArguments, TextArguments, figures};
+use super::common::{ModelArguments, SamplingArguments, TextArguments, figures, report_recovery};
 use super::terminal::{Progress, Terminal, escape, remark};
 use crate::chat_template::{Message, Role};
 use crate::conversation::Conversation;
@@ -65,7 +65,10 @@ pub(super) fn run(arguments: &GenerateArguments, terminal: &mut Terminal) -> Res
             match &event {
                 _ if arguments.json => terminal.json(&event),
                 Event::Token { text, .. } => terminal.write(&escape(text)),
-                Event::Prefill { .. } => Ok(()),
+                other => {
+                    report_recovery(other);
+                    Ok(())
+                }
             }
         })
     })?;

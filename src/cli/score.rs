@@ -52,9 +52,11 @@ pub(super) fn run(arguments: &ScoreArguments, terminal: &mut Terminal) -> Result
     options.context = Some(options.context.unwrap_or(tokens.len().min(most)));
     let mut opened = arguments.model.open_session(&files, &options)?;
     let bar = Progress::new("scoring");
-    let scored = opened.session.score(&tokens, &mut |done, total| {
-        bar.set(done as u64, total as u64);
-        Ok(())
+    let scored = opened.session.surviving(&mut |_| Ok(()), &mut |session| {
+        session.score(&tokens, &mut |done, total| {
+            bar.set(done as u64, total as u64);
+            Ok(())
+        })
     })?;
     drop(bar);
     let mean = scored.iter().map(|value| f64::from(*value)).sum::<f64>() / scored.len().max(1) as f64;

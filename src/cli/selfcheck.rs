@@ -26,8 +26,10 @@ pub(super) fn run(arguments: &SelfcheckArguments, terminal: &mut Terminal) -> Re
             return Err(Error::Usage { what: "--device".into(), expected, found: "cpu".into() });
         }
     };
+    // For tests/dawn, which runs the same kernels on another implementation of WebGPU.
+    let capture = std::env::var_os("FOVEAL_CAPTURE").map(std::path::PathBuf::from);
     // Compiled anew each time: a stale cache of pipelines is one of the things that may be wrong.
-    let options = GpuOptions { device, without: arguments.device.without(), cache_folder: None };
+    let options = GpuOptions { device, without: arguments.device.without(), capture, ..Default::default() };
     let (mut count, mut failed) = (0, 0);
     for (variant, gpu) in variants(&options)? {
         let adapter = &gpu.adapter;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::faults::{Fault, FaultPoint, Faults};
 use super::pipeline_cache::DiskCache;
 use super::{Element, Feature, Features, Tensor, adapter};
 use crate::error::{Error, Result};
@@ -18,6 +19,12 @@ pub struct GpuOptions {
     pub without: BTreeSet<Feature>,
     /// Folder for compiled pipelines; `None` keeps them in memory only.
     pub cache_folder: Option<PathBuf>,
+    /// Only what WebGPU guarantees everywhere: 16 KiB of workgroup memory, bindings of 128 MiB.
+    pub guaranteed_limits: bool,
+    /// Folder for a copy of the first dispatch of each kernel, with all it reads and writes; `None` copies nothing.
+    pub capture: Option<PathBuf>,
+    /// Faults to inject; none.
+    pub faults: Faults,
 }
 
 /// An open device. Cheap to share behind an `Arc`; used by one thread at a time except for compiling.
@@ -28,28 +35,46 @@ pub struct Gpu {
     pub features: Features,
     /// What the adapter says of itself.
     pub adapter: adapter::AdapterSummary,
+    /// How it was opened, to open it again.
+    pub options: GpuOptions,
     pub(super) limits: wgpu::Limits,
     pub(super) disk_cache: DiskCache,
     complaints: Arc<Complaints>,
     next_id: AtomicU64,
-    allocated: AtomicU64,
+    allocated: Arc<AtomicU64>,
+}
+
+/// The share of a buffer in [`Gpu::allocated_bytes`], given back when its last owner drops it.
+#[derive(Debug)]
+pub(super) struct Share {
+    bytes: u64,
+    all: Arc<AtomicU64>,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// What the driver reported outside any error scope.
 #[derive(Default)]
 struct Complaints {
     raised: AtomicBool,
+    lost: AtomicBool,
     first: Mutex<Option<Error>>,
 }
 
 impl Complaints {
     fn add(&self, error: Error) {
+        let lost = matches!(error, Error::DeviceLost { .. });
         if let Ok(mut first) = self.first.lock() {
             // A lost device is the cause of whatever else was reported before it was noticed.
-            if first.is_none() || matches!(error, Error::DeviceLost { .. }) {
+            if first.is_none() || lost {
                 *first = Some(error);
             }
         }
+        self.lost.fetch_or(lost, Ordering::Release);
         self.raised.store(true, Ordering::Release);
     }
 }
@@ -71,7 +96,7 @@ impl Gpu {
         let instance = instance();
         let adapter = adapter::choose(&instance, options.device.as_deref())?;
         let features = Features::of(&adapter, &options.without);
-        let limits = adapter.limits();
+        let limits = if options.guaranteed_limits { wgpu::Limits::default() } else { adapter.limits() };
         let summary = adapter::summary(0, &adapter);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("foveal engine"),
@@ -88,9 +113,8 @@ impl Gpu {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| heard.add(from_wgpu("a step", &error))));
         let heard = Arc::clone(&complaints);
         device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed || !message.is_empty() {
-                heard.add(Error::DeviceLost { detail: format!("{reason:?} {message}") });
-            }
+            let detail = if message.is_empty() { format!("{reason:?}") } else { message };
+            heard.add(Error::DeviceLost { detail });
         });
         let disk_cache = DiskCache::open(&device, &features, &summary, options.cache_folder.as_deref());
         Ok(Self {
@@ -98,23 +122,52 @@ impl Gpu {
             queue,
             features,
             adapter: summary,
+            options: options.clone(),
             limits,
             disk_cache,
             complaints,
             next_id: AtomicU64::new(0),
-            allocated: AtomicU64::new(0),
+            allocated: Arc::default(),
         })
     }
 
-    /// The first thing the driver reported since the last call, as an error.
+    /// The first thing the driver reported since the last call, as an error. A lost device is reported every time.
     pub fn check(&self) -> Result<()> {
-        if !self.complaints.raised.swap(false, Ordering::AcqRel) {
+        if !self.complaints.raised.swap(false, Ordering::AcqRel) && !self.is_lost() {
             return Ok(());
         }
-        match self.complaints.first.lock().ok().and_then(|mut first| first.take()) {
-            Some(error) => Err(error),
+        let first = self.complaints.first.lock().ok().and_then(|mut first| first.take());
+        match first {
+            Some(error) => Err(self.cause_of(error)),
+            None if self.is_lost() => Err(Error::DeviceLost { detail: "it was lost before".into() }),
             None => Ok(()),
         }
+    }
+
+    /// Whether the driver has said that the device is gone.
+    pub fn is_lost(&self) -> bool {
+        self.complaints.lost.load(Ordering::Acquire)
+    }
+
+    /// `error`, or the loss of the device where that lies behind it: what was made on a lost device is refused later as
+    /// invalid, and the driver may not have had the time to say why.
+    pub(super) fn cause_of(&self, error: Error) -> Error {
+        if matches!(error, Error::DeviceLost { .. }) {
+            return error;
+        }
+        // Only polling delivers the news.
+        let _ = self.device.poll(wgpu::PollType::wait_indefinitely());
+        if self.is_lost() { Error::DeviceLost { detail: error.to_string() } } else { error }
+    }
+
+    /// Does what the list of faults orders for `point`. The fault is left to the caller where it is not the loss of the
+    /// device.
+    pub(super) fn pass(&self, point: FaultPoint) -> Option<Fault> {
+        let fault = self.options.faults.pass(point);
+        if fault == Some(Fault::Lose) {
+            self.device.destroy();
+        }
+        fault
     }
 
     /// Keeps the pipelines compiled so far on disk, where the backend can. Call once a model is loaded.
@@ -122,7 +175,7 @@ impl Gpu {
         self.disk_cache.save();
     }
 
-    /// Bytes in all tensors made so far.
+    /// Bytes in all buffers that are alive.
     pub fn allocated_bytes(&self) -> u64 {
         self.allocated.load(Ordering::Relaxed)
     }
@@ -152,17 +205,38 @@ impl Gpu {
                 advice: "Use a smaller --context, or another device".into(),
             });
         }
-        let buffer = self.scoped(&label, || {
-            self.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(&label),
-                // Kernels read whole 16-byte vectors.
-                size: bytes.next_multiple_of(16).max(16),
-                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            })
-        })?;
-        self.allocated.fetch_add(bytes, Ordering::Relaxed);
-        Ok(Tensor { buffer, id: self.next_id(), label, shape: shape.to_vec(), element })
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        // Kernels read whole 16-byte vectors.
+        let (buffer, share) = self.buffer(&label, bytes.next_multiple_of(16).max(16), usage)?;
+        Ok(Tensor { buffer, share: Arc::new(share), id: self.next_id(), label, shape: shape.to_vec(), element })
+    }
+
+    /// A buffer with its share of the memory in use. Every buffer is made here.
+    pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<(wgpu::Buffer, Share)> {
+        let refused = self.pass(FaultPoint::Allocate) == Some(Fault::Refuse);
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+        let made = self.in_scopes(|| self.device.create_buffer(&descriptor));
+        let buffer = match made {
+            _ if refused => return Err(self.out_of_memory(label, size)),
+            Ok(buffer) => buffer,
+            Err(wgpu::Error::OutOfMemory { .. }) => return Err(self.out_of_memory(label, size)),
+            Err(error) => return Err(self.cause_of(from_wgpu(label, &error))),
+        };
+        self.allocated.fetch_add(size, Ordering::Relaxed);
+        Ok((buffer, Share { bytes: size, all: Arc::clone(&self.allocated) }))
+    }
+
+    fn out_of_memory(&self, label: &str, size: u64) -> Error {
+        let used = self.allocated_bytes();
+        Error::Memory {
+            what: format!("what was made so far with \"{label}\" ({} MiB)", size.div_ceil(1 << 20)),
+            needed_mib: (used + size).div_ceil(1 << 20),
+            adapter: self.adapter.name.clone(),
+            allowed_mib: used >> 20,
+            advice: "The driver has no memory left for it: use a smaller --context or --quantize q4, or close other \
+                     programs"
+                .into(),
+        }
     }
 
     /// Memory filled with `data`, whose length must be that of the shape.
@@ -184,6 +258,7 @@ impl Gpu {
 
     /// Overwrites from element `first` on, in order with the submits. The bytes must come to whole words.
     pub fn write<T: bytemuck::Pod>(&self, tensor: &Tensor, first: usize, data: &[T]) -> Result<()> {
+        self.pass(FaultPoint::Write);
         let bytes: &[u8] = bytemuck::cast_slice(data);
         let offset = (first * tensor.element.bytes()) as u64;
         let whole = offset.is_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
@@ -208,12 +283,18 @@ impl Gpu {
     /// Hands pending writes to the driver, so that staging memory can be used again.
     pub fn flush_writes(&self) -> Result<()> {
         self.queue.submit([]);
-        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| Error::gpu("upload", error))?;
+        self.device
+            .poll(wgpu::PollType::wait_indefinitely())
+            .map_err(|error| self.cause_of(Error::gpu("upload", error)))?;
         self.check()
     }
 
     /// Runs `make` and turns what the driver says about it into an error. Safe on several threads.
     pub(super) fn scoped<T>(&self, what: &str, make: impl FnOnce() -> T) -> Result<T> {
+        self.in_scopes(make).map_err(|error| self.cause_of(from_wgpu(what, &error)))
+    }
+
+    fn in_scopes<T>(&self, make: impl FnOnce() -> T) -> std::result::Result<T, wgpu::Error> {
         let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -224,7 +305,7 @@ impl Gpu {
             pollster::block_on(internal.pop()),
         ];
         match errors.into_iter().flatten().next() {
-            Some(error) => Err(from_wgpu(what, &error)),
+            Some(error) => Err(error),
             None => Ok(made),
         }
     }
@@ -239,7 +320,7 @@ fn from_wgpu(what: &str, error: &wgpu::Error) -> Error {
         wgpu::Error::OutOfMemory { .. } => Error::Gpu {
             what: what.into(),
             detail: "the device has no memory left for it".into(),
-            advice: "Use a smaller --context, --kv q8 or a smaller quantisation, or close other programs".into(),
+            advice: "Use a smaller --context or --quantize q4, or close other programs".into(),
         },
         other => Error::gpu(what, other),
     }

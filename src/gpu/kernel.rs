@@ -1,7 +1,10 @@
 //! One compiled kernel: pipeline, layout, and what its bindings must be.
 
-use super::Gpu;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use super::faults::Fault;
 use super::shader::{self, Constant, Declared};
+use super::{FaultPoint, Gpu};
 use crate::error::{Error, Result};
 
 /// What to compile.
@@ -25,6 +28,8 @@ pub struct Kernel {
     pub(super) bindings: Vec<Declared>,
     pub(super) id: u64,
     pub(super) label: String,
+    /// Text and entry point, where dispatches are captured.
+    pub(super) source: Option<(String, String)>,
 }
 
 impl Kernel {
@@ -38,8 +43,26 @@ impl Kernel {
         }
         let bindings = shader::bindings(spec.name, &text)?;
         let label = if spec.entry == "main" { spec.name.to_owned() } else { format!("{}.{}", spec.name, spec.entry) };
-        let (pipeline, layout) = gpu.scoped(&label, || compile(gpu, &label, spec.entry, &text, &bindings))?;
-        Ok(Self { pipeline, layout, bindings, id: gpu.next_id(), label })
+        let fault = gpu.pass(FaultPoint::Compile);
+        if fault == Some(Fault::Refuse) {
+            text.push_str("\nan injected fault;");
+        }
+        // The compilers of wgpu and of the driver have been seen to panic; that is no reason to end the program.
+        let guarded = || {
+            catch_unwind(AssertUnwindSafe(|| {
+                if fault == Some(Fault::Panic) {
+                    resume_unwind(Box::new("an injected fault"));
+                }
+                compile(gpu, &label, spec.entry, &text, &bindings)
+            }))
+        };
+        let (pipeline, layout) = gpu.scoped(&label, guarded)?.map_err(|panic| {
+            let words = panic.downcast_ref::<&str>().map(ToString::to_string);
+            let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
+            Error::gpu(&label, format!("the shader compiler panicked: {}", words.as_deref().unwrap_or("no words")))
+        })?;
+        let source = gpu.options.capture.is_some().then(|| (text, spec.entry.to_owned()));
+        Ok(Self { pipeline, layout, bindings, id: gpu.next_id(), label, source })
     }
 
     /// A faster variant that this driver may fail to compile: its plain twin serves then.

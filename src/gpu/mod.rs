@@ -3,7 +3,9 @@
 //! The only module that names wgpu. Everything above works with [`Tensor`], [`Kernel`] and [`Recorder`].
 
 pub mod adapter;
+mod capture;
 mod device;
+mod faults;
 pub mod features;
 mod kernel;
 mod pipeline_cache;
@@ -14,6 +16,7 @@ mod tensor;
 mod timing;
 
 pub use device::{Gpu, GpuOptions};
+pub use faults::{FaultPoint, Faults};
 pub use features::{CoopShape, Feature, Features};
 pub use kernel::{Kernel, KernelSpec};
 pub use readback::Readback;

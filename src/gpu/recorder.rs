@@ -7,8 +7,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::capture::Capture;
+use super::device::Share;
 use super::timing::{MOST_DISPATCHES, OpTime, Stamps};
-use super::{Gpu, Kernel, Readback, Tensor};
+use super::{FaultPoint, Gpu, Kernel, Readback, Tensor};
 use crate::error::{Error, Result};
 
 /// Bytes of parameters one submit may carry.
@@ -21,8 +23,8 @@ const IN_FLIGHT: usize = 2;
 /// One binding: the whole tensor, or the part of it that starts at a 256-byte aligned byte.
 #[derive(Debug, Clone, Copy)]
 pub struct Binding<'a> {
-    tensor: &'a Tensor,
-    offset: u64,
+    pub(super) tensor: &'a Tensor,
+    pub(super) offset: u64,
 }
 
 impl<'a> From<&'a Tensor> for Binding<'a> {
@@ -72,6 +74,7 @@ pub struct Recorder {
     copies: Vec<Copy>,
     parameters: Vec<u8>,
     arena: wgpu::Buffer,
+    _share: Share,
     stride: u64,
     groups: HashMap<GroupKey, wgpu::BindGroup>,
     work: u64,
@@ -81,6 +84,8 @@ pub struct Recorder {
     in_flight: VecDeque<Submitted>,
     last_done: Instant,
     longest: Duration,
+    /// Work of the largest dispatch since it was last asked for.
+    largest: u64,
     stamps: Option<Stamps>,
     times: Vec<OpTime>,
 }
@@ -93,21 +98,19 @@ pub fn grid(count: usize) -> [u32; 3] {
 }
 
 impl Recorder {
+    /// What it takes of the device's memory.
+    pub const BYTES: u64 = ARENA_BYTES;
+
     /// Submits are cut so that each is expected to run no longer than `budget`.
     pub fn new(gpu: &Gpu, budget: Duration) -> Result<Self> {
-        let arena = gpu.scoped("parameters", || {
-            gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("parameters"),
-                size: ARENA_BYTES,
-                usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            })
-        })?;
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let (arena, share) = gpu.buffer("parameters", ARENA_BYTES, usage)?;
         Ok(Self {
             dispatches: Vec::new(),
             copies: Vec::new(),
             parameters: Vec::new(),
             arena,
+            _share: share,
             stride: u64::from(gpu.limits.min_uniform_buffer_offset_alignment).max(PARAMETER_BYTES),
             groups: HashMap::new(),
             work: 0,
@@ -117,6 +120,7 @@ impl Recorder {
             in_flight: VecDeque::new(),
             last_done: Instant::now(),
             longest: Duration::ZERO,
+            largest: 0,
             stamps: None,
             times: Vec::new(),
         })
@@ -140,14 +144,19 @@ impl Recorder {
         std::mem::take(&mut self.times)
     }
 
-    /// The longest that one submit has taken so far, as seen from here.
-    pub fn longest_submit(&self) -> Duration {
-        self.longest
+    /// The longest that one submit has taken since the last call, as seen from here.
+    pub fn take_longest_submit(&mut self) -> Duration {
+        std::mem::take(&mut self.longest)
     }
 
-    /// Changes the time that one submit may take.
-    pub fn set_budget(&mut self, budget: Duration) {
-        self.budget = budget;
+    /// Time that one submit may take.
+    pub fn budget(&self) -> Duration {
+        self.budget
+    }
+
+    /// Seconds that the largest dispatch since the last call takes at the speed seen so far.
+    pub fn take_longest_dispatch(&mut self) -> f64 {
+        std::mem::take(&mut self.largest) as f64 / self.rate
     }
 
     /// Appends one dispatch. `tensors` in the order of the kernel's binding numbers without the uniform;
@@ -174,11 +183,13 @@ impl Recorder {
             self.submit(gpu)?;
         }
         let group = self.group(gpu, kernel, tensors)?;
-        let offset = self.dispatches.len() as u64 * self.stride;
         let bytes = bytemuck::bytes_of(parameters);
         if bytes.len() as u64 > PARAMETER_BYTES {
             return Err(Error::shape(format!("parameters of {}", kernel.label), "at most 64 bytes", bytes.len()));
         }
+        gpu.pass(FaultPoint::Dispatch);
+        let capture = Capture::begin(gpu, self, kernel, tensors, (bytes, size))?;
+        let offset = self.dispatches.len() as u64 * self.stride;
         self.parameters.resize(offset as usize, 0);
         self.parameters.extend_from_slice(bytes);
         self.dispatches.push(Dispatch {
@@ -189,7 +200,11 @@ impl Recorder {
             label: if self.stamps.is_some() { kernel.label.clone() } else { String::new() },
         });
         self.work += work;
-        Ok(())
+        self.largest = self.largest.max(work);
+        match capture {
+            Some(capture) => capture.finish(gpu, self, tensors),
+            None => Ok(()),
+        }
     }
 
     /// Copies `bytes` from byte `from` of `tensor` to byte `to` of the read-back, after this submit's dispatches.
@@ -219,6 +234,7 @@ impl Recorder {
             self.parameters.resize(self.dispatches.len() * self.stride as usize, 0);
             gpu.queue.write_buffer(&self.arena, 0, &self.parameters);
         }
+        gpu.pass(FaultPoint::Submit);
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
         self.encode_pass(&mut encoder);
         for copy in &self.copies {
@@ -304,7 +320,7 @@ impl Recorder {
     fn wait_oldest(&mut self, gpu: &Gpu) -> Result<()> {
         let Some(oldest) = self.in_flight.pop_front() else { return Ok(()) };
         let wait = wgpu::PollType::Wait { submission_index: Some(oldest.index), timeout: None };
-        gpu.device.poll(wait).map_err(|error| Error::gpu("waiting for a step", error))?;
+        gpu.device.poll(wait).map_err(|error| gpu.cause_of(Error::gpu("waiting for a step", error)))?;
         let now = Instant::now();
         let took = now - oldest.at.max(self.last_done);
         self.last_done = now;

@@ -67,6 +67,14 @@ pub fn assemble(kernel: &str, constants: &[(&str, Constant)], choices: &[(&str, 
     expand_repeats(kernel, &out, constants)
 }
 
+/// The text as WGSL's standard wants it and Tint asks for it: with `enable subgroups`, which naga does not know yet. On the
+/// first line, so that line numbers stay.
+pub fn standard(text: &str) -> String {
+    let used = ["subgroupAdd(", "subgroupMax(", "subgroupExclusiveAdd(", "subgroup_id", "subgroup_invocation_id"];
+    let enable = if used.iter().any(|word| text.contains(word)) { "enable subgroups; " } else { "" };
+    format!("{enable}{text}")
+}
+
 /// Writes every `//#repeat NAME COUNT` .. `//#end` out COUNT times with `@NAME` replaced by 0, 1, 2 ... COUNT is a number
 /// or a constant. What is written out stands on one line, so that line numbers stay those of the file.
 ///

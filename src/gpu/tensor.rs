@@ -1,5 +1,8 @@
 //! A buffer on the device with the shape, element type and name of what lies in it. No arithmetic.
 
+use std::sync::Arc;
+
+use super::device::Share;
 use crate::error::{Error, Result};
 
 /// What one element is, and so which WGSL array types may read it.
@@ -36,6 +39,8 @@ impl Element {
 #[derive(Debug, Clone)]
 pub struct Tensor {
     pub(super) buffer: wgpu::Buffer,
+    #[expect(dead_code, reason = "held for its drop")]
+    pub(super) share: Arc<Share>,
     pub(super) id: u64,
     /// What it is, for messages: "layers.3.keys".
     pub label: String,

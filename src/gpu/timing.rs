@@ -1,5 +1,6 @@
 //! GPU time of each dispatch from time stamps, for `foveal bench --profile`.
 
+use super::device::Share;
 use super::{Gpu, Readback};
 use crate::error::Result;
 
@@ -21,27 +22,28 @@ pub(super) const MOST_DISPATCHES: usize = 2047;
 pub(super) struct Stamps {
     pub(super) queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
+    _share: Share,
     readback: Readback,
 }
 
 impl Stamps {
     pub(super) fn new(gpu: &Gpu) -> Result<Self> {
         let count = MOST_DISPATCHES as u32 + 1;
-        let (queries, resolved) = gpu.scoped("time stamps", || {
-            let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
+        let queries = gpu.scoped("time stamps", || {
+            gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
                 label: Some("time stamps"),
                 ty: wgpu::QueryType::Timestamp,
                 count,
-            });
-            let resolved = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("time stamps"),
-                size: u64::from(count) * 8,
-                usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
-                mapped_at_creation: false,
-            });
-            (queries, resolved)
+            })
         })?;
-        Ok(Self { queries, resolved, readback: Readback::new(gpu, "time stamps", u64::from(count) * 8)? })
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        let (resolved, share) = gpu.buffer("time stamps", u64::from(count) * 8, usage)?;
+        Ok(Self {
+            queries,
+            resolved,
+            _share: share,
+            readback: Readback::new(gpu, "time stamps", u64::from(count) * 8)?,
+        })
     }
 
     /// Appends the copies after the pass.

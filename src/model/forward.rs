@@ -15,6 +15,7 @@ use std::sync::Arc;
 use super::attention_mode::Mode;
 use super::config::ModelConfig;
 use super::linear::Linear;
+use super::numbers;
 use super::plan::MemoryPlan;
 use super::scratch::{Scratch, head_rows};
 use super::sparse::SparseOps;
@@ -25,6 +26,7 @@ use crate::ops::add_rms_norm::AddRmsNormArgs;
 use crate::ops::attend_dense::AttendDenseArgs;
 use crate::ops::rms_norm::RmsNormArgs;
 use crate::ops::rope_and_store::RopeAndStoreArgs;
+use crate::ops::swiglu;
 use crate::ops::{AddRmsNorm, AttendDense, Embed, LogProbs, RmsNorm, RopeAndStore, Swiglu, TopLogits};
 use crate::weights::Format;
 
@@ -87,6 +89,14 @@ pub struct Model {
     pub config: ModelConfig,
 }
 
+/// What a normalisation adds to the stream before it.
+#[derive(Clone, Copy)]
+enum Block {
+    Attention,
+    /// Smaller than it should be by [`swiglu::SCALE`].
+    FeedForward,
+}
+
 /// Where a step stands: `tokens` new positions from `start` on.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
@@ -130,7 +140,7 @@ impl Model {
         &self.scratch.sparse.selected
     }
 
-    /// Runs `ids` through all layers, filling the cache. The last block's output is still to be added: that is up to
+    /// Runs `ids` through all layers, checking the numbers of each where that is asked for, and filling the cache. The last block's output is still to be added: that is up to
     /// [`Model::record_logits`] or [`Model::score`].
     pub fn record_layers(
         &self,
@@ -139,6 +149,7 @@ impl Model {
         ids: &[u32],
         start: usize,
         mode: Mode,
+        check_numbers: bool,
     ) -> Result<()> {
         let step = Step { start, tokens: ids.len(), mode };
         self.check(step, cache, ids)?;
@@ -161,11 +172,14 @@ impl Model {
                 };
                 self.ops.rms_norm.record(&self.gpu, recorder, &args)?;
             } else {
-                self.add_and_norm(recorder, &layer.attention_norm, 0, step.tokens, 1.0)?;
+                self.add_and_norm(recorder, (&layer.attention_norm, Block::FeedForward), 0, step.tokens, 1.0)?;
             }
             self.attention(recorder, (index, layer), cache, step)?;
-            self.add_and_norm(recorder, &layer.feed_forward_norm, 0, step.tokens, 1.0)?;
+            self.add_and_norm(recorder, (&layer.feed_forward_norm, Block::Attention), 0, step.tokens, 1.0)?;
             self.feed_forward(recorder, layer, step)?;
+            if check_numbers {
+                numbers::look(self, recorder, index, step)?;
+            }
         }
         Ok(())
     }
@@ -184,7 +198,7 @@ impl Model {
 
     /// After [`Model::record_layers`]: the logits of token `row` of the step.
     pub fn record_logits(&self, recorder: &mut Recorder, row: usize) -> Result<()> {
-        self.add_and_norm(recorder, &self.norm, row, 1, self.config.logit_scale)?;
+        self.add_and_norm(recorder, (&self.norm, Block::FeedForward), row, 1, self.config.logit_scale)?;
         self.head().record_decode(&self.gpu, recorder, &self.scratch.normed, &self.scratch.logits)
     }
 
@@ -203,7 +217,7 @@ impl Model {
         let rows = head_rows(&self.config);
         for first in (0..targets.len()).step_by(rows) {
             let count = rows.min(targets.len() - first);
-            self.add_and_norm(recorder, &self.norm, first, count, self.config.logit_scale)?;
+            self.add_and_norm(recorder, (&self.norm, Block::FeedForward), first, count, self.config.logit_scale)?;
             self.head().record_prefill(&self.gpu, recorder, &s.normed, &s.logits, count)?;
             let tensors = (&s.logits, &s.targets, &s.log_probs);
             self.ops.log_probs.record(&self.gpu, recorder, tensors, first, count)?;
@@ -220,11 +234,15 @@ impl Model {
     fn add_and_norm(
         &self,
         recorder: &mut Recorder,
-        weight: &Tensor,
+        (weight, added): (&Tensor, Block),
         first_row: usize,
         tokens: usize,
         scale: f32,
     ) -> Result<()> {
+        let residual_scale = match added {
+            Block::Attention => self.config.residual_scale,
+            Block::FeedForward => self.config.residual_scale / swiglu::SCALE,
+        };
         let s = &self.scratch;
         let args = AddRmsNormArgs {
             stream: &s.stream,
@@ -233,7 +251,7 @@ impl Model {
             out: &s.normed,
             first_row,
             tokens,
-            residual_scale: self.config.residual_scale,
+            residual_scale,
             scale,
         };
         self.ops.add_rms_norm.record(&self.gpu, recorder, &args)

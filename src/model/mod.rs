@@ -6,6 +6,7 @@ mod forward;
 mod linear;
 mod load;
 pub(crate) mod names;
+mod numbers;
 pub mod plan;
 pub mod random;
 pub mod rope;

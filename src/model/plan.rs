@@ -3,7 +3,7 @@
 use super::config::ModelConfig;
 use super::scratch::Scratch;
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Recorder};
 use crate::kv_cache::KvCache;
 
 /// Bytes by purpose, for a context and a chunk size.
@@ -13,7 +13,7 @@ pub struct MemoryPlan {
     pub weights: u64,
     /// Keys and values of the whole context.
     pub kv_cache: u64,
-    /// Activations of one chunk.
+    /// Activations and parameters of one chunk.
     pub scratch: u64,
     /// Positions of the context.
     pub context: usize,
@@ -27,7 +27,7 @@ impl MemoryPlan {
         Self {
             weights,
             kv_cache: KvCache::bytes(config.layers, config.heads, &config.sparse.settings, context),
-            scratch: Scratch::bytes(config, chunk, context),
+            scratch: Scratch::bytes(config, chunk, context) + Recorder::BYTES,
             context,
             chunk,
         }
@@ -59,10 +59,7 @@ impl MemoryPlan {
     pub fn check(&self, gpu: &Gpu, config: &ModelConfig) -> Result<()> {
         let available = available_memory(gpu);
         let fits = |context: usize| {
-            let plan = Self {
-                kv_cache: KvCache::bytes(config.layers, config.heads, &config.sparse.settings, context),
-                ..*self
-            };
+            let plan = Self::new(config, self.weights, context, self.chunk);
             plan.total() <= available && KvCache::largest_tensor_bytes(config.heads, context) <= gpu.max_binding_bytes()
         };
         if fits(self.context) {

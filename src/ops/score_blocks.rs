@@ -107,10 +107,13 @@ impl ScoreBlocks {
         let kernel = |name, entry, constants: &[(&str, Constant)]| {
             Kernel::new(gpu, &KernelSpec { name, entry, constants, pieces: &[] })
         };
+        // Values between two rows of a tile: one more than there are, where the device has the memory for it.
+        let roomy = gpu.max_workgroup_bytes() as usize >= TILE * (TILE + 1) * 4;
+        let for_chunks = [common.as_slice(), &[("PITCH", U32((TILE + usize::from(roomy)) as u32))]].concat();
         Ok(Self {
             coop: Self::coop(gpu, &shape, &common),
-            lse: kernel("score_blocks", "lse", &common)?,
-            scores: kernel("score_blocks", "scores", &common)?,
+            lse: kernel("score_blocks", "lse", &for_chunks)?,
+            scores: kernel("score_blocks", "scores", &for_chunks)?,
             lse_parts: kernel("score_blocks_decode", "lse_parts", &for_decode)?,
             decode_scores: kernel("score_blocks_decode", "scores", &for_decode)?,
             shape,

@@ -4,6 +4,7 @@ use super::{Comparison, Random, poisoned, read_f32, recorder, upload_f32};
 use crate::error::Result;
 use crate::gpu::{Element, Gpu};
 use crate::ops::Swiglu;
+use crate::ops::swiglu::SCALE;
 use crate::reference;
 
 /// `tokens` rows of `width` gates and `width` values.
@@ -18,6 +19,6 @@ pub fn check(gpu: &Gpu, tokens: usize, width: usize) -> Result<Comparison> {
     let mut recorder = recorder(gpu)?;
     let on_gpu = upload_f32(gpu, "x", &[tokens, 2 * width], &x)?;
     Swiglu::new(gpu, width)?.record(gpu, &mut recorder, &on_gpu, &out, tokens)?;
-    let expected = reference::swiglu(&x, width);
+    let expected: Vec<f32> = reference::swiglu(&x, width).iter().map(|value| value * SCALE).collect();
     Comparison::of("out", &read_f32(gpu, &mut recorder, &out)?, &expected, (1e-5, 1e-3))
 }

@@ -55,6 +55,17 @@ pub(super) fn write(model: &mut OpenModel, request: &GenerateRequest, side: &Eng
                 let seconds = started.elapsed().as_secs_f32();
                 side.events.send(Event::PrefillProgress(generation, small(done), small(total), seconds));
             }
+            generate::Event::Recomputing { done, total } => {
+                let small = |tokens: usize| u32::try_from(tokens).unwrap_or(u32::MAX);
+                let seconds = started.elapsed().as_secs_f32();
+                side.events.send(Event::PrefillProgress(generation, small(done), small(total), seconds));
+            }
+            generate::Event::DeviceLost { detail } => {
+                side.events.send(Event::DeviceLost(generation, detail));
+            }
+            generate::Event::DeviceRestored => {
+                side.events.send(Event::DeviceRestored(generation));
+            }
             // Text that was held back comes once more at the end, without a step of its own.
             generate::Event::Token { text, trace: None, .. } if request.trace => {
                 side.events.send(Event::Rest(generation, text));

@@ -84,7 +84,8 @@ impl ModelEngine {
                     return self.fail(Some(request.generation), &error);
                 };
                 if let Err(error) = answer::write(model, &request, &self.side) {
-                    if matches!(error, Error::DeviceLost { .. } | Error::Gpu { .. }) {
+                    // Where it could not be replaced.
+                    if matches!(error, Error::DeviceLost { .. }) {
                         self.model = None;
                     }
                     self.fail(Some(request.generation), &error);

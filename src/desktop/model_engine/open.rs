@@ -8,7 +8,7 @@ use super::PROCESSOR;
 use crate::chat_template::ChatTemplate;
 use crate::desktop::messages::{LoadOptions, LoadStage, MemoryPlan, ModelChoice, ModelInfo};
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, GpuOptions, adapter};
+use crate::gpu::{Faults, Gpu, GpuOptions, adapter};
 use crate::model::{self, ModelConfig, SparseOrigin, Stage};
 use crate::session::Session;
 use crate::tokenizer::{Settings, Tokenizer};
@@ -96,6 +96,7 @@ impl OpenModel {
             device => match Gpu::open(&GpuOptions {
                 device: device.map(Into::into),
                 cache_folder: pipeline_cache,
+                faults: Faults::from_environment()?,
                 ..GpuOptions::default()
             }) {
                 Ok(gpu) => Some(Arc::new(gpu)),

@@ -40,6 +40,17 @@ impl Store {
             Event::ModeChanged(generation, mode, _) => self.mode_changed(generation, mode),
             Event::Token(token) => self.token(token),
             Event::Rest(generation, text) => self.rest(generation, &text),
+            Event::DeviceLost(generation, detail) => {
+                if self.work.as_ref().is_some_and(|work| work.generation == generation) {
+                    let words = format!("{detail}. The model is loaded again and the answer goes on.");
+                    self.notices.push(Notice::Problem("The graphics device was lost".into(), words));
+                }
+            }
+            Event::DeviceRestored(generation) => {
+                if self.work.as_ref().is_some_and(|work| work.generation == generation) {
+                    self.notices.push(Notice::Done("The graphics device is back, nothing was lost".into()));
+                }
+            }
             Event::Finished(generation, reason, stats) => {
                 if let Some(work) = self.work.take_if(|work| work.generation == generation) {
                     let mut effects = self.finish(&work, reason, stats);

@@ -1,0 +1,135 @@
+//! What happens when the device is lost: it is opened again, the model loaded again from where it came from, and what the
+//! cache held computed again, step by step as it was computed the first time, so that the answer goes on as if nothing
+//! had happened.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::gpu_engine::GpuEngine;
+use super::{Engine, Session};
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, GpuOptions};
+use crate::model::{LoadOptions, Progress, Stage};
+use crate::weights::Checkpoint;
+
+/// Losses that one piece of work survives: a driver that fails on every attempt must not be asked for ever.
+const MOST_LOSSES: u32 = 4;
+/// A driver that resets a device may need a moment before it offers it again.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Everything that loading again takes.
+#[derive(Clone)]
+pub(super) struct Origin {
+    gpu: GpuOptions,
+    checkpoint: PathBuf,
+    options: LoadOptions,
+    budget: Duration,
+}
+
+/// What recovering is busy with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recovery {
+    /// The device is gone; the driver's words.
+    Lost(String),
+    /// The model is loaded again: stage, done, of how many.
+    Loading(Stage, u64, u64),
+    /// The conversation is computed again: tokens done, of how many.
+    Recomputing(usize, usize),
+    /// All is as it was before.
+    Restored,
+}
+
+/// Hears of a recovery; an error ends it.
+pub type RecoveryProgress<'a> = dyn FnMut(Recovery) -> Result<()> + 'a;
+
+impl Origin {
+    /// Loads onto `gpu`, and if that is lost meanwhile onto one that is opened in its place.
+    pub(super) fn load(
+        gpu: &Arc<Gpu>,
+        checkpoint: &Checkpoint,
+        options: &LoadOptions,
+        budget: Duration,
+        progress: &mut Progress<'_>,
+    ) -> Result<(GpuEngine, Self)> {
+        let mut loaded = GpuEngine::load(gpu, checkpoint, options, budget, progress);
+        for _ in 0..MOST_LOSSES {
+            let Err(Error::DeviceLost { detail }) = &loaded else { break };
+            tracing::warn!("the device was lost while the model was loaded ({detail}); trying again");
+            loaded = Gpu::open(&gpu.options)
+                .and_then(|gpu| GpuEngine::load(&Arc::new(gpu), checkpoint, options, budget, progress));
+        }
+        let checkpoint = checkpoint.path().to_owned();
+        Ok((loaded?, Self { gpu: gpu.options.clone(), checkpoint, options: options.clone(), budget }))
+    }
+
+    fn load_again(&self, report: &mut RecoveryProgress<'_>) -> Result<GpuEngine> {
+        let gpu = Arc::new(Gpu::open(&self.gpu)?);
+        let checkpoint = Checkpoint::open(&self.checkpoint)?;
+        let mut progress = |stage, done, total| report(Recovery::Loading(stage, done, total));
+        GpuEngine::load(&gpu, &checkpoint, &self.options, self.budget, &mut progress)
+    }
+}
+
+impl Session {
+    /// Runs `work`, and again after every loss of the device that can be made good. What `work` had changed in the
+    /// cache before the loss is there again when it is run again.
+    pub fn surviving<T>(
+        &mut self,
+        report: &mut RecoveryProgress<'_>,
+        work: &mut dyn FnMut(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let mut result = work(self);
+        for losses in 0..MOST_LOSSES {
+            let detail = match &result {
+                Err(Error::DeviceLost { detail }) if self.origin.is_some() => detail.clone(),
+                _ => break,
+            };
+            tracing::warn!("the device was lost: {detail}");
+            report(Recovery::Lost(detail))?;
+            std::thread::sleep(PAUSE * losses);
+            result = self.recover(report).and_then(|()| work(self));
+        }
+        result
+    }
+
+    /// Opens the device again, loads the model and computes what the cache held. After a failure this can be tried again.
+    fn recover(&mut self, report: &mut RecoveryProgress<'_>) -> Result<()> {
+        let Some(origin) = self.origin.clone() else {
+            return Err(Error::DeviceLost { detail: "this model cannot be loaded again".into() });
+        };
+        // The memory of the old device must be free before the new one needs it.
+        self.engine = Engine::Lost;
+        let (tokens, how) = (self.tokens.clone(), self.how.clone());
+        let restored = origin.load_again(report).and_then(|engine| {
+            self.engine = Engine::Gpu(Box::new(engine));
+            self.truncate(0);
+            self.replay(&tokens, &how, report)
+        });
+        match restored {
+            // What is not computed now will be when it is asked for.
+            Ok(()) | Err(Error::Stopped) => {}
+            Err(_) => {
+                self.engine = Engine::Lost;
+                (self.tokens, self.how) = (tokens, how);
+            }
+        }
+        restored?;
+        report(Recovery::Restored)
+    }
+
+    /// Computes `tokens` once more, each run in the way in which it was computed before.
+    fn replay(&mut self, tokens: &[u32], how: &[super::How], report: &mut RecoveryProgress<'_>) -> Result<()> {
+        while self.tokens.len() < tokens.len() {
+            let start = self.tokens.len();
+            report(Recovery::Recomputing(start, tokens.len()))?;
+            let kind = how[start];
+            let most = if kind.alone { 1 } else { self.chunk()? };
+            let alike = how[start..].iter().take(most).take_while(|other| **other == kind).count();
+            // The logits of the last step may be asked for.
+            let last = start + alike == tokens.len();
+            self.step(&tokens[start..start + alike], start, kind.mode, last)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! Memory that is not there: every allocation refused once, a cache larger than the machine, and the plan against what is
+//! really taken.
+
+use std::sync::Arc;
+
+use foveal::error::Error;
+use foveal::gpu::{FaultPoint, Faults, Gpu, GpuOptions};
+use foveal::model::{Attention, LoadOptions};
+use foveal::session::Session;
+
+use super::{folder, gpu_with, load, options, tokens};
+
+#[test]
+fn every_allocation_may_fail_and_the_device_stays_usable() {
+    let counting = Faults::default();
+    let Some(gpu) = gpu_with(&counting) else { return };
+    let context = tokens(40, 5);
+    let feed = |session: &mut Session| session.feed(&context, &mut |_, _| Ok(())).unwrap();
+    let wanted = feed(&mut load(&gpu, "minicpm_tied", &options()).unwrap());
+    let all = counting.count(FaultPoint::Allocate);
+    assert!(all > 40, "{all}");
+    for time in 1..=all {
+        let gpu = gpu_with(&format!("refuse:allocate:{time}").parse().unwrap()).unwrap();
+        let error =
+            load(&gpu, "minicpm_tied", &options()).err().unwrap_or_else(|| panic!("allocation {time} of {all}"));
+        assert!(matches!(error, Error::Memory { needed_mib, .. } if needed_mib > 0), "{time}: {error}");
+        assert!(error.to_string().contains("--context"), "{error}");
+        assert_eq!(gpu.allocated_bytes(), 0, "allocation {time} left something behind");
+        // A sample: loading is what takes the time here.
+        if time % 16 == 1 {
+            let smaller = LoadOptions { context: Some(256), ..options() };
+            let mut session = load(&gpu, "minicpm_tied", &smaller).unwrap();
+            assert_eq!(feed(&mut session), wanted, "after allocation {time} failed");
+        }
+    }
+    eprintln!("{all} allocations refused, one after the other");
+}
+
+#[test]
+fn a_kernel_that_does_not_compile_or_panics_the_compiler_is_an_error() {
+    let counting = Faults::default();
+    let Some(gpu) = gpu_with(&counting) else { return };
+    let wanted = load(&gpu, "minicpm_tied", &options()).unwrap().feed(&tokens(40, 5), &mut |_, _| Ok(())).unwrap();
+    let all = counting.count(FaultPoint::Compile);
+    for (fault, words) in [("refuse", "an injected fault"), ("panic", "panicked: an injected fault")] {
+        for time in [1, all / 2, all] {
+            let gpu = gpu_with(&format!("{fault}:compile:{time}").parse().unwrap()).unwrap();
+            // Kernels that only make things faster are left out instead.
+            if let Err(error) = load(&gpu, "minicpm_tied", &options()) {
+                assert!(error.to_string().contains(words), "{error}");
+            }
+            let mut session = load(&gpu, "minicpm_tied", &options()).unwrap();
+            assert_eq!(session.feed(&tokens(40, 5), &mut |_, _| Ok(())).unwrap(), wanted, "{fault} {time}");
+        }
+    }
+}
+
+#[test]
+fn a_context_too_large_says_what_would_fit() {
+    let Some(gpu) = gpu_with(&Faults::default()) else { return };
+    let huge = LoadOptions { context: Some(1 << 33), ..options() };
+    let error = load(&gpu, "minicpm_tied", &huge).err().unwrap();
+    let Error::Memory { needed_mib, allowed_mib, advice, .. } = &error else { panic!("{error}") };
+    assert!(needed_mib > allowed_mib, "{error}");
+    let fits =
+        advice.split_whitespace().find_map(|word| word.parse::<usize>().ok()).unwrap_or_else(|| panic!("{error}"));
+    assert!(fits >= 1024, "{error}");
+    assert_eq!(gpu.allocated_bytes(), 0);
+    load(&gpu, "minicpm_tied", &options()).unwrap();
+}
+
+/// A real one: the process may have no more memory than this, so that the driver's own allocation fails.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_that_the_driver_does_not_get_is_an_error_with_numbers() {
+    let Some(gpu) = gpu_with(&Faults::default()) else { return };
+    if !gpu.adapter.software {
+        return;
+    }
+    let run = |context: &str| {
+        let program = env!("CARGO_BIN_EXE_foveal");
+        let model = folder("minicpm_tied");
+        let command = format!(
+            "ulimit -v 3000000; exec '{program}' generate --model '{}' --context {context} --max-tokens 2 --raw --prompt a",
+            model.display()
+        );
+        let home = tempfile::tempdir().unwrap();
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &command]).env("XDG_CACHE_HOME", home.path()).env("HOME", home.path());
+        shell.env("LP_NUM_THREADS", "2").output().unwrap()
+    };
+    let output = run("4000000");
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("MiB") && words.contains("--context"), "{words}");
+    let output = run("1024");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn what_every_device_guarantees_is_enough() {
+    let Some(gpu) = gpu_with(&Faults::default()) else { return };
+    let least = Arc::new(Gpu::open(&GpuOptions { guaranteed_limits: true, ..gpu.options.clone() }).unwrap());
+    assert_eq!(least.max_workgroup_bytes(), 16 << 10);
+    for name in ["minicpm_sparse", "llama_head128"] {
+        let context = tokens(600, 9);
+        let mut wanted = load(&gpu, name, &options()).unwrap();
+        let mut got = load(&least, name, &options()).unwrap();
+        for attention in [Attention::Dense, Attention::Sparse] {
+            let scores = [&mut wanted, &mut got].map(|session| {
+                session.set_attention(attention);
+                session.score(&context, &mut |_, _| Ok(())).unwrap()
+            });
+            let worst = scores[0].iter().zip(&scores[1]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 1e-2, "{name}, {attention}: {worst}");
+        }
+    }
+}
+
+#[test]
+fn the_plan_says_within_a_tenth_what_is_taken() {
+    let Some(gpu) = gpu_with(&Faults::default()) else { return };
+    for (name, context, chunk) in [
+        ("minicpm_tied", 8192, 256),
+        ("minicpm_sparse", 32_768, 64),
+        ("llama_head128", 2048, 512),
+        ("minicpm_sparse", 4096, 7),
+    ] {
+        let options = LoadOptions { context: Some(context), chunk: Some(chunk), ..Default::default() };
+        let session = load(&gpu, name, &options).unwrap();
+        let (planned, taken) = (session.memory().unwrap().total(), gpu.allocated_bytes());
+        let share = planned as f64 / taken as f64;
+        eprintln!("{name}, context {context}, chunk {chunk}: planned {planned}, taken {taken}, {share:.3}");
+        assert!((0.9..1.1).contains(&share), "{name}: planned {planned}, taken {taken}");
+    }
+}
