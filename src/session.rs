@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::block_marks::BlockMarks;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, OpTime, Readback, Recorder, Tensor};
 use crate::kv_cache::KvCache;
@@ -47,6 +48,7 @@ pub struct Session {
     /// Of each cached token the mode it was computed in: another mode gives other keys in the layers above.
     modes: Vec<Mode>,
     attention: Attention,
+    marks: BlockMarks,
     trace: bool,
     context: usize,
 }
@@ -138,13 +140,44 @@ impl Session {
     }
 
     fn new(engine: Engine, context: usize) -> Self {
-        Self { engine, tokens: Vec::new(), modes: Vec::new(), attention: Attention::Auto, trace: false, context }
+        Self {
+            engine,
+            tokens: Vec::new(),
+            modes: Vec::new(),
+            attention: Attention::Auto,
+            marks: BlockMarks::default(),
+            trace: false,
+            context,
+        }
     }
 
     /// How to attend from the next step on. What is cached stays, unless it was computed in a mode that the new rule
     /// would not have used for it.
     pub fn set_attention(&mut self, attention: Attention) {
         self.attention = attention;
+    }
+
+    /// Which blocks are pinned and excluded from the next step on. What other marks were in force for is forgotten and
+    /// will be computed again; what stands before it stays as it is.
+    pub fn set_marks(&mut self, marks: BlockMarks) -> Result<()> {
+        if marks == self.marks {
+            return Ok(());
+        }
+        self.truncate(marks.from().min(self.marks.from()));
+        match &mut self.engine {
+            Engine::Gpu(engine) => engine.model.set_marks(&marks)?,
+            Engine::Cpu(engine) => engine.model.marks = marks.clone(),
+        }
+        self.marks = marks;
+        Ok(())
+    }
+
+    /// Longest time that one submit may take from now on.
+    pub fn set_submit_budget(&mut self, budget: Duration) {
+        match &mut self.engine {
+            Engine::Gpu(engine) => engine.recorder.set_budget(budget),
+            Engine::Cpu(_) => {}
+        }
     }
 
     /// Whether steps return what they read.
@@ -321,7 +354,7 @@ impl Session {
             Mode::Sparse => {
                 let list = |ids: &[u32]| ids.iter().copied().filter(|id| *id != reference::NO_BLOCK).collect();
                 let readers = words.chunks_exact(settings.budget()).map(list).collect();
-                StepTrace::sparse(position, &settings, kv_heads, readers, mode)
+                StepTrace::sparse(position, &settings, kv_heads, readers, mode).marked(&self.marks)
             }
         });
         Ok(Next { top, mode, trace })

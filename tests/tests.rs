@@ -12,6 +12,7 @@ mod cli; // the program itself: every command, every kind of bad input
 #[cfg(feature = "desktop")]
 mod desktop; // the window through its accessible names, against a scripted engine
 mod forward; // whole models against PyTorch, twins and themselves
+mod marks; // pinned and excluded blocks in a conversation
 mod ops; // every op against its CPU twin, in each variant
 mod shaders; // every kernel in every variant, as WGSL, SPIR-V, MSL and HLSL
 mod text; // tokenizer, chat template, sampler

@@ -11,7 +11,7 @@ use super::engine::{EngineHandle, EngineLoop, Wake};
 use super::export::TraceExport;
 use super::history::History;
 use super::messages::{Command, ModelChoice};
-use super::store::{Action, Dialog, Document, Effect, Notice, Settings, Store};
+use super::store::{Action, ChatSettings, Dialog, Document, Effect, Given, Notice, Settings, Store};
 use super::views::Views;
 use super::workers::{self, Job, Reply, Writer};
 use super::{commands, theme};
@@ -35,7 +35,16 @@ pub struct DesktopOptions {
     pub sample: Option<(String, String, String)>,
     /// Documents to attach at once.
     pub documents: Vec<PathBuf>,
+    /// The device, for this run.
+    pub device: Option<String>,
+    /// Tokens of context, for this run.
+    pub context: Option<u32>,
+    /// Changes what the chats of this run start with.
+    pub chat: Option<ChatChange>,
 }
+
+/// What flags make of a chat's settings.
+pub type ChatChange = Arc<dyn Fn(&mut ChatSettings) + Send + Sync>;
 
 /// The state of the window and its threads.
 pub struct App {
@@ -59,7 +68,17 @@ impl App {
         let wake: Wake = Arc::new(move |after| waker.request_repaint_after(after));
         let (reply, replies) = Reply::new(Arc::clone(&wake));
         let history = History::open(options.data_folder.clone())?;
-        let mut store = Store::new(history.read_settings(), now());
+        let settings = history.read_settings();
+        let given = Given {
+            device: options.device.clone(),
+            context: options.context,
+            chat: options.chat.as_ref().map(|change| {
+                let mut chat = settings.new_chat.clone();
+                change(&mut chat);
+                chat
+            }),
+        };
+        let mut store = Store::new(settings, given, now());
         if let Some((name, text, question)) = &options.sample {
             store.sample = Some(Document::new(name.clone(), text));
             store.sample_question.clone_from(question);

@@ -19,5 +19,5 @@ pub mod trace_data;
 mod views;
 mod workers;
 
-pub use app::{App, DesktopOptions, run};
+pub use app::{App, ChatChange, DesktopOptions, run};
 pub use workers::read_document;

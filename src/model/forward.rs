@@ -18,6 +18,7 @@ use super::linear::Linear;
 use super::plan::MemoryPlan;
 use super::scratch::{Scratch, head_rows};
 use super::sparse::SparseOps;
+use crate::block_marks::BlockMarks;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::kv_cache::{KvCache, LayerCache};
@@ -81,6 +82,7 @@ pub struct Model {
     pub(super) layers: Vec<Layer>,
     pub(super) norm: Tensor,
     pub(super) scratch: Scratch,
+    pub(super) marks_from: usize,
     /// What it takes.
     pub memory: MemoryPlan,
     /// What it is.
@@ -96,6 +98,8 @@ pub struct Step {
     pub tokens: usize,
     /// Whether attention reads everything.
     pub mode: Mode,
+    /// First position that obeys the marks of the user.
+    pub marks_from: usize,
 }
 
 impl Model {
@@ -130,6 +134,14 @@ impl Model {
         &self.scratch.sparse.selected
     }
 
+    /// From the next step on these blocks are pinned and excluded.
+    pub fn set_marks(&mut self, marks: &BlockMarks) -> Result<()> {
+        let tensor = &self.scratch.sparse.marks;
+        self.gpu.write(tensor, 0, &marks.flags(tensor.len()))?;
+        self.marks_from = marks.from();
+        Ok(())
+    }
+
     /// Runs `ids` through all layers, filling the cache. The last block's output is still to be added: that is up to
     /// [`Model::record_logits`] or [`Model::score`].
     pub fn record_layers(
@@ -140,7 +152,7 @@ impl Model {
         start: usize,
         mode: Mode,
     ) -> Result<()> {
-        let step = Step { start, tokens: ids.len(), mode };
+        let step = Step { start, tokens: ids.len(), mode, marks_from: self.marks_from };
         self.check(step, cache, ids)?;
         // What an earlier step recorded must be with the driver before its inputs are written over.
         recorder.submit(&self.gpu)?;
@@ -175,7 +187,8 @@ impl Model {
         const AT_ONCE: usize = 65_536;
         for layer in &cache.layers {
             for start in (0..tokens).step_by(AT_ONCE) {
-                let step = Step { start, tokens: AT_ONCE.min(tokens - start), mode: Mode::Dense };
+                let (tokens, marks_from) = (AT_ONCE.min(tokens - start), usize::MAX);
+                let step = Step { start, tokens, mode: Mode::Dense, marks_from };
                 self.ops.sparse.record_compress(&self.gpu, recorder, layer, step)?;
             }
         }

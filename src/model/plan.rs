@@ -4,6 +4,7 @@ use super::config::ModelConfig;
 use super::scratch::Scratch;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
+use crate::gpu::adapter::AdapterSummary;
 use crate::kv_cache::KvCache;
 
 /// Bytes by purpose, for a context and a chunk size.
@@ -57,7 +58,7 @@ impl MemoryPlan {
 
     /// An error with the numbers and what would fit, unless the adapter can hold this.
     pub fn check(&self, gpu: &Gpu, config: &ModelConfig) -> Result<()> {
-        let available = available_memory(gpu);
+        let available = available_memory(Some(&gpu.adapter)).unwrap_or(u64::MAX);
         let fits = |context: usize| {
             let plan = Self {
                 kv_cache: KvCache::bytes(config.layers, config.heads, &config.sparse.settings, context),
@@ -90,18 +91,16 @@ impl MemoryPlan {
     }
 }
 
-/// Bytes that may be used. Graphics interfaces do not tell how much memory is free; where the adapter shares the
-/// computer's memory that is the limit, elsewhere an allocation that fails is reported when it happens.
-fn available_memory(gpu: &Gpu) -> u64 {
-    if !gpu.adapter.software && gpu.adapter.kind != "integrated GPU" {
-        return u64::MAX;
-    }
+/// Bytes that may be used, where that can be known: of the processor (no adapter), and of adapters that share the
+/// computer's memory. Graphics interfaces do not tell how much memory a card of its own has free; there an allocation
+/// that fails is reported when it happens.
+pub fn available_memory(adapter: Option<&AdapterSummary>) -> Option<u64> {
+    let shared = adapter.is_none_or(|adapter| adapter.software || adapter.kind == "integrated GPU");
     let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    match system.available_memory() {
-        0 => u64::MAX,
-        bytes => bytes,
+    if shared {
+        system.refresh_memory();
     }
+    Some(system.available_memory()).filter(|bytes| shared && *bytes > 0)
 }
 
 /// The largest chunk that suits the adapter: long enough to keep it busy, short enough for its bindings and for Stop

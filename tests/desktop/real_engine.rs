@@ -12,7 +12,7 @@ use super::window::{QUESTION, Window, last_text, logbook};
 #[test]
 fn a_real_model_answers_about_a_document() {
     let Some(folder) = std::env::var_os("FOVEAL_MODEL").map(PathBuf::from) else { return };
-    let engine = model_engine(ModelEngineOptions { built_in: folder, pipeline_cache: None });
+    let engine = model_engine(ModelEngineOptions { built_in: folder, ..Default::default() });
     let mut window = Window::with_engine(engine);
     window.until(|store| store.model_info().is_some());
     assert!(window.store().model_info().is_some_and(|info| info.sparse_from == Some(2048)));

@@ -8,7 +8,7 @@ use foveal::desktop::messages::{
     ModelChoice, ModelInfo, Part, Role, Source, Stats, StepTrace, Token, WorkId,
 };
 use foveal::desktop::store::{
-    Action, Chat, ChatSettings, Document, Effect, ModelState, Notice, Phase, Settings, Store,
+    Action, Chat, ChatSettings, Document, Effect, Given, ModelState, Notice, Phase, Settings, Store,
 };
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ fn info() -> ModelInfo {
 
 /// A store with a model.
 fn ready() -> Store {
-    let mut store = Store::new(Settings::default(), 1000);
+    let mut store = Store::new(Settings::default(), Given::default(), 1000);
     let effects = store.apply(Action::Load(ModelChoice::BuiltIn));
     let Some(Effect::Send(Command::Load(load, ..))) = effects.last() else { panic!("no load in {effects:?}") };
     store.event(Event::LoadProgress(*load, LoadStage::Weights, 1, 2));

@@ -124,6 +124,7 @@ fn layers(ui: &mut Ui, store: &Store, reading: &Reading, block: u32) {
 
 fn pins(ui: &mut Ui, store: &Store, document: u64, bytes: &std::ops::Range<u32>, actions: &mut Vec<Action>) {
     let Some(chat) = store.chat().filter(|_| store.model_info().is_some_and(|info| info.can_pin)) else { return };
+    let dense = store.reads_densely();
     let rules = [
         (PinRule::Exclude, icons::PROHIBIT, "Hide this passage and answer again"),
         (PinRule::Require, icons::PUSH_PIN, "Always read this passage and answer again"),
@@ -131,8 +132,10 @@ fn pins(ui: &mut Ui, store: &Store, document: u64, bytes: &std::ops::Range<u32>,
     for (rule, icon, name) in rules {
         let pin = Pin { document, bytes: bytes.clone(), rule };
         let on = chat.pins.contains(&pin);
-        ui.add_enabled_ui(store.work.is_none(), |ui| {
-            if widgets::icon_toggle(ui, icon, name, on).clicked() {
+        ui.add_enabled_ui(store.work.is_none() && (on || !dense), |ui| {
+            let toggle = widgets::icon_toggle(ui, icon, name, on);
+            let toggle = if dense { toggle.on_disabled_hover_text(DENSE) } else { toggle };
+            if toggle.clicked() {
                 if on {
                     actions.push(Action::RemovePin(pin));
                 } else {
@@ -146,11 +149,15 @@ fn pins(ui: &mut Ui, store: &Store, document: u64, bytes: &std::ops::Range<u32>,
     }
 }
 
+const DENSE: &str = "Dense attention reads everything: no passage can be hidden or pinned. Switch to sparse first";
+const SCOPE: &str = "Holds for the questions and answers. The documents are not read again: later passages were read \
+                     with this one in view and may carry some of it.";
+
 /// The passages held in or kept out, above the conversation, so that nobody forgets them.
 pub(crate) fn pin_line(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     let Some(chat) = store.chat().filter(|chat| !chat.pins.is_empty()) else { return };
     ui.horizontal_wrapped(|ui| {
-        widgets::note(ui, "What if:");
+        widgets::note(ui, "What if:").on_hover_text(SCOPE);
         for pin in &chat.pins {
             let line =
                 store.documents.get(&pin.document).map_or(0, |document| document.line_of(pin.bytes.start as usize));
@@ -158,9 +165,15 @@ pub(crate) fn pin_line(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
                 PinRule::Exclude => format!("line {line} hidden ×"),
                 PinRule::Require => format!("line {line} always read ×"),
             };
-            if widgets::chip(ui, &words, true).on_hover_text("Let it go").clicked() {
+            if widgets::chip(ui, &words, true).on_hover_text("Let it go; answer again to see the difference").clicked()
+            {
                 actions.push(Action::RemovePin(pin.clone()));
             }
         }
+        let words = match store.reads_densely() {
+            true => "no effect: dense attention reads everything",
+            false => "from the question on, the document is not read again",
+        };
+        widgets::note(ui, words).on_hover_text(SCOPE);
     });
 }

@@ -162,11 +162,20 @@ pub(crate) fn votes_in_words(picture: &Picture, block: u32) -> String {
     if !shade.sparse {
         return "read with everything else: dense".into();
     }
+    if shade.pinned.binary_search(&block).is_ok() {
+        return "always read: pinned by you".into();
+    }
     if shade.is_forced(block) {
         return "always read: start of the context or local window".into();
     }
     let votes = shade.votes.get(block as usize).copied().unwrap_or(0.0);
-    format!("{votes:.1} of {:.0} readers, chance {:.1}", shade.readers, shade.chance)
+    let words = format!("{votes:.1} of {:.0} readers, chance {:.1}", shade.readers, shade.chance);
+    match shade.excluded.binary_search(&block) {
+        Ok(_) if votes == 0.0 => "not read: hidden by you".into(),
+        // The budget is larger than the rest of the text.
+        Ok(_) => format!("{words}; hidden by you, but there was nothing else to read"),
+        Err(_) => words,
+    }
 }
 
 /// The strongest heat under each pixel.
