@@ -10,9 +10,10 @@ use egui::{Context, Event as InputEvent, Ui, ViewportCommand};
 use super::engine::{EngineHandle, EngineLoop, Wake};
 use super::export::TraceExport;
 use super::history::History;
+use super::log::Log;
 use super::messages::{Command, ModelChoice};
 use super::store::{Action, ChatSettings, Dialog, Document, Effect, Given, Notice, Settings, Store};
-use super::views::Views;
+use super::views::{Views, picture};
 use super::workers::{self, Job, Reply, Writer};
 use super::{commands, theme};
 use crate::error::{Error, Result};
@@ -58,6 +59,7 @@ pub struct App {
     writer: Option<Writer>,
     applied: Option<Settings>,
     followed: Instant,
+    log: Log,
 }
 
 impl App {
@@ -99,6 +101,7 @@ impl App {
             writer: Some(writer),
             applied: None,
             followed: Instant::now(),
+            log: Log::default(),
             options,
         };
         app.start_engine();
@@ -143,6 +146,7 @@ impl App {
         // Before the text fields, which know some of the same keys.
         actions.extend(commands::pressed(&context, &self.store));
         self.views.show(ui, &self.store, &mut actions);
+        self.log.tell(&self.store, &self.views, context.pixels_per_point());
         if actions.is_empty() {
             return;
         }
@@ -168,7 +172,13 @@ impl App {
         if !documents.is_empty() {
             actions.push(Action::ReadFiles(documents));
         }
-        let composing = context.memory(|memory| memory.has_focus(super::views::composer_id()));
+        let composer = super::views::composer_id();
+        let typed = context.input(|input| input.events.iter().any(|event| matches!(event, InputEvent::Text(_))));
+        if typed && self.store.dialog.is_none() && context.memory(|memory| memory.focused().is_none()) {
+            // What is typed anywhere is meant for the message.
+            context.memory_mut(|memory| memory.request_focus(composer));
+        }
+        let composing = context.memory(|memory| memory.has_focus(composer));
         context.input_mut(|input| {
             input.events.retain(|event| match event {
                 InputEvent::Paste(text) if composing && text.len() > LONG_PASTE => {
@@ -301,6 +311,15 @@ impl App {
     pub fn drawn_votes(&self) -> &[f32] {
         &self.views.picture.shade.votes
     }
+
+    /// Rows of the reader matrix and of the waterfall, over the whole context at this many columns.
+    pub fn drawn_panels(&self, columns: usize) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
+        let Some(reading) = self.store.reading() else { return Default::default() };
+        let view = 0..reading.blocks();
+        let matrix = picture::reader_rows(reading, &self.store.span(reading), &view, columns);
+        let tokens = 0..reading.written.len();
+        (matrix, tokens.map(|token| picture::row_of(&picture::token_heats(reading, token), &view, columns)).collect())
+    }
 }
 
 fn png(image: &egui::ColorImage) -> Result<Vec<u8>> {
@@ -347,5 +366,7 @@ pub fn run(options: DesktopOptions) -> Result<()> {
         ..Default::default()
     };
     eframe::run_native("Foveal", native, Box::new(|creation| Ok(Box::new(App::new(&creation.egui_ctx, options)?))))
-        .map_err(|error| Error::gpu("window", error))
+        .map_err(|error| Error::gpu("window", error))?;
+    tracing::debug!("window closed");
+    Ok(())
 }

@@ -378,6 +378,10 @@ pub enum Event {
     Token(Token),
     /// Text that was held back and belongs to the last token, when nothing follows it.
     Rest(WorkId, String),
+    /// The device was lost, and the answer goes on once it is back: the driver's words.
+    DeviceLost(WorkId, String),
+    /// The device is back, and nothing was lost.
+    DeviceRestored(WorkId),
     /// The answer ended.
     Finished(WorkId, FinishReason, Stats),
     /// Work failed; the number is that of the load or generation, if there is one.

@@ -11,6 +11,7 @@ pub mod engine;
 mod export;
 pub mod fake;
 pub mod history;
+mod log;
 pub mod messages;
 pub mod model_engine;
 pub mod store;

@@ -231,6 +231,24 @@ fn failures_say_what_to_do() {
 }
 
 #[test]
+fn an_answer_survives_a_device_that_comes_back() {
+    let trouble = Some(Trouble::RecoversAfter(5));
+    let mut window = Window::ready(Script { trouble, token: Duration::from_millis(15), ..Script::instant() });
+    window.type_into("Message", "hello");
+    window.click("Send");
+    window.until(|store| !store.notices.is_empty());
+    assert!(window.has("The graphics device was lost") && window.has_part("the answer goes on"));
+    assert!(window.store().work.is_some());
+    window.until(|store| store.work.is_none());
+    assert!(window.has("The graphics device is back, nothing was lost"));
+    assert!(!window.has("The graphics device was lost"), "the old notice is gone");
+    let chat = window.store().chat().unwrap();
+    assert_eq!(chat.path()[1].finish, Some(FinishReason::EndOfText));
+    window.click("Dismiss");
+    assert!(window.store().notices.is_empty());
+}
+
+#[test]
 fn palette_and_shortcuts() {
     let mut window = quick();
     window.key(Modifiers::COMMAND, Key::K);

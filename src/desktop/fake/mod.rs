@@ -30,6 +30,8 @@ pub enum Trouble {
     ContextFull,
     /// The device is lost after this many tokens.
     LostAfter(u32),
+    /// The device is lost after this many tokens and comes back by itself.
+    RecoversAfter(u32),
     /// The engine panics after this many tokens.
     PanicAfter(u32),
 }
@@ -268,6 +270,16 @@ impl Fake {
                     let message = "the graphics device was lost: the driver was restarted. Load the model again; nothing of the conversation is lost";
                     let error = EngineError { kind: FailureKind::DeviceLost, message: message.into() };
                     return self.say(Event::Failed(Some(generation), error));
+                }
+                Some(Trouble::RecoversAfter(tokens)) if tokens == written => {
+                    self.script.trouble = None;
+                    self.say(Event::DeviceLost(generation, "the driver was restarted".into()));
+                    for done in [0, map.len() / 2, map.len()] {
+                        std::thread::sleep(10 * self.script.token);
+                        let seconds = start.elapsed().as_secs_f32();
+                        self.say(Event::PrefillProgress(generation, done, map.len(), seconds));
+                    }
+                    self.say(Event::DeviceRestored(generation));
                 }
                 // The panic hook would print; resuming does not, and arrives in the same place.
                 Some(Trouble::PanicAfter(tokens)) if tokens == written => {

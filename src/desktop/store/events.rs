@@ -9,6 +9,8 @@ use crate::desktop::trace_data::ContextMap;
 
 /// Bytes of steps kept in memory; older answers keep only their sums.
 const TRACE_BYTES: usize = 96 << 20;
+/// Title of the notice that stands while a lost device is replaced.
+const DEVICE_LOST: &str = "The graphics device was lost";
 /// Tokens over which the speed is measured.
 const SPEED_TOKENS: usize = 48;
 
@@ -40,6 +42,18 @@ impl Store {
             Event::ModeChanged(generation, mode, _) => self.mode_changed(generation, mode),
             Event::Token(token) => self.token(token),
             Event::Rest(generation, text) => self.rest(generation, &text),
+            Event::DeviceLost(generation, detail) => {
+                if self.working_on(generation).is_some() {
+                    let words = format!("{detail}. The model is loaded again and the answer goes on.");
+                    self.notices.push(Notice::Problem(DEVICE_LOST.into(), words));
+                }
+            }
+            Event::DeviceRestored(generation) => {
+                self.notices.retain(|notice| !matches!(notice, Notice::Problem(title, _) if title == DEVICE_LOST));
+                if self.working_on(generation).is_some() {
+                    self.notices.push(Notice::Done("The graphics device is back, nothing was lost".into()));
+                }
+            }
             Event::Finished(generation, reason, stats) => {
                 if let Some(work) = self.work.take_if(|work| work.generation == generation) {
                     let mut effects = self.finish(&work, reason, stats);
@@ -196,7 +210,12 @@ impl Store {
         if error.kind == FailureKind::Crashed {
             effects.push(Effect::Respawn);
         }
-        self.notices.retain(|notice| !matches!(notice, Notice::Failure(_)));
+        let is_old = |notice: &Notice| match notice {
+            Notice::Failure(_) => true,
+            Notice::Problem(title, _) => title == DEVICE_LOST,
+            _ => false,
+        };
+        self.notices.retain(|notice| !is_old(notice));
         self.notices.push(Notice::Failure(error));
         effects
     }

@@ -30,13 +30,12 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut 
     let last = first.saturating_add(size).min(reading.map.len()).saturating_sub(1);
     let place = main.map_or_else(String::new, |passage| place(store, passage));
     widgets::note(ui, format!("Tokens {} to {} · {place}", number(first), number(last)));
-    let words: Vec<&str> = passages.iter().filter_map(|passage| store.passage_text(passage)).collect();
-    let text = words.join(" ");
+    let text = card_text(store, reading, block);
     let palette = Palette::of(ui);
     egui::Frame::new().fill(palette.side).corner_radius(8).inner_margin(10).show(ui, |ui| {
         ui.set_width(ui.available_width());
         ScrollArea::vertical().id_salt("block text").max_height(72.0).show(ui, |ui| {
-            ui.label(RichText::new(text.trim()).font(theme::font(13.5)));
+            ui.label(RichText::new(&text).font(theme::font(13.5)));
         });
     });
     ui.add_space(4.0);
@@ -54,12 +53,19 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut 
             actions.push(Action::ShowBlock(block));
         }
         if widgets::icon_button(ui, icons::COPY, "Copy passage").clicked() {
-            actions.push(Action::Copy(text.trim().to_owned()));
+            actions.push(Action::Copy(text.clone()));
         }
         if let Some(Passage { source: Source::Document(document), bytes }) = main {
             pins(ui, store, *document, bytes, actions);
         }
     });
+}
+
+/// The text of a block as its card shows it.
+pub(crate) fn card_text(store: &Store, reading: &Reading, block: u32) -> String {
+    let passages = block_passages(&reading.map, reading.block_size(), block);
+    let words: Vec<&str> = passages.iter().filter_map(|passage| store.passage_text(passage)).collect();
+    words.join(" ").trim().to_owned()
 }
 
 fn place(store: &Store, passage: &Passage) -> String {
