@@ -7,12 +7,13 @@ use foveal::built_in;
 use foveal::desktop::attention::blocks_of;
 use foveal::desktop::messages::{FinishReason, Pin, PinRule, Source};
 use foveal::desktop::model_engine::{ModelEngineOptions, model_engine};
-use foveal::desktop::store::{Action, Document};
+use foveal::desktop::store::{Action, Document, PlanState};
 use foveal::desktop::trace_data::Mode;
 use foveal::trace::StepTrace;
 
 use super::window::{Window, last_text};
 use crate::cli::foveal;
+use crate::harness::gpu_variants;
 
 const QUESTION: &str = "What is the postcode of Ironwick?";
 const FACT: &str = "As for Ironwick, the postcode is 8743";
@@ -118,6 +119,22 @@ fn what_the_window_draws_is_what_generate_traces() {
         }
         assert!(row.iter().any(|heat| *heat > 0.0), "token {token}");
     }
+}
+
+#[test]
+fn the_plan_knows_the_memory_that_can_be_known() {
+    let built_in = built_in::model_folder().unwrap();
+    let mut window = Window::with_engine(model_engine(ModelEngineOptions { built_in, ..Default::default() }));
+    window.until(|store| store.model_info().is_some());
+    let shared = |gpu: &foveal::gpu::Gpu| gpu.adapter.software || gpu.adapter.kind == "integrated GPU";
+    let known = gpu_variants().first().is_none_or(|(_, gpu)| shared(gpu));
+    window.click("Model: Built-in model");
+    window.click_first("Built-in model");
+    window.until(|store| matches!(store.plan, PlanState::Ready(..)));
+    let PlanState::Ready(plan) = &window.store().plan else { unreachable!() };
+    assert_eq!(plan.available_mib.is_some(), known, "{plan:?}");
+    assert!(plan.available_mib.is_none_or(|mib| mib > 64));
+    assert_eq!(window.has_part("is not told by its driver"), !known);
 }
 
 #[test]
