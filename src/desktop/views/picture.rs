@@ -101,6 +101,10 @@ pub(crate) fn reader_rows(reading: &Reading, span: &Span, view: &Range<u32>, col
     let readers = reading.last_step().map_or(0, |step| step.readers());
     let count = view.end.saturating_sub(view.start).max(1);
     let mut rows = vec![vec![0.0; columns]; readers];
+    let under: Vec<_> = (0..columns)
+        .map(|column| blocks_under(&(0..count), columns, column))
+        .map(|blocks| blocks.start as usize..blocks.end as usize)
+        .collect();
     let heads = reading.last_step().map_or(1, |step| step.kv_heads.max(1) as usize);
     for (reader, row) in rows.iter_mut().enumerate() {
         let own = ReaderFilter::One((reader / heads) as u32, (reader % heads) as u32);
@@ -113,10 +117,10 @@ pub(crate) fn reader_rows(reading: &Reading, span: &Span, view: &Range<u32>, col
                 }
             }
         }
-        for (column, cell) in row.iter_mut().enumerate() {
-            let blocks = blocks_under(&(0..count), columns, column);
-            let own = shares.get(blocks.start as usize..blocks.end as usize).unwrap_or(&[]);
-            *cell = own.iter().map(|&share| heat(share, blind, 1.0)).fold(0.0, f32::max);
+        for (cell, blocks) in row.iter_mut().zip(&under) {
+            let own = shares.get(blocks.clone()).unwrap_or(&[]);
+            // Heat rises with the share: one root for a column is enough.
+            *cell = heat(own.iter().copied().fold(0.0, f32::max), blind, 1.0);
         }
     }
     rows
