@@ -334,8 +334,27 @@ fn an_idle_window_does_not_repaint() {
         window.harness.step();
     }
     let delay = |window: &Window| window.harness.output().viewport_output[&egui::ViewportId::ROOT].repaint_delay;
-    // A blinking cursor is the only thing that may move, and nothing has the focus here.
     assert_eq!(delay(&window), Duration::MAX);
+    // Nor while a message is being thought of: the cursor does not blink.
+    window.harness.get_by_label("Message").focus();
+    for _ in 0..40 {
+        window.harness.step();
+    }
+    assert_eq!(delay(&window), Duration::MAX);
+}
+
+#[test]
+fn what_is_typed_anywhere_goes_to_the_message() {
+    let mut window = quick();
+    window.harness.event(egui::Event::Text("h".into()));
+    window.settle();
+    window.harness.event(egui::Event::Text("i".into()));
+    window.settle();
+    assert_eq!(window.store().draft.text, "hi");
+    window.click("Settings");
+    window.harness.event(egui::Event::Text("x".into()));
+    window.settle();
+    assert_eq!(window.store().draft.text, "hi", "not past a dialog");
 }
 
 #[test]
