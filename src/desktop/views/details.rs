@@ -33,7 +33,8 @@ pub(crate) struct Details {
     matrix: Option<(Stamp, usize, TextureHandle, Vec<f32>)>,
     waterfall: Option<(Stamp, TextureHandle)>,
     /// Heats of the waterfall's tokens: a row is made anew with every block that the context grows by.
-    heats: (Option<(ChatId, MessageId)>, BTreeMap<usize, Vec<f32>>),
+    heats: BTreeMap<usize, Vec<f32>>,
+    heats_of: Option<(ChatId, MessageId)>,
     ranking: Option<(usize, u32, Vec<u32>)>,
 }
 
@@ -148,8 +149,9 @@ impl Details {
         let stamp = (tokens as u64, axis.view.clone(), axis.columns(), ui.visuals().dark_mode);
         if self.waterfall.as_ref().is_none_or(|(made, _)| *made != stamp) {
             let columns = axis.columns().min(700);
-            let (of, heats) = &mut self.heats;
-            if of.replace((store.current, reading.message)) != Some((store.current, reading.message)) {
+            let (of, heats) = (Some((store.current, reading.message)), &mut self.heats);
+            if self.heats_of != of {
+                self.heats_of = of;
                 heats.clear();
             }
             heats.retain(|token, _| (first..tokens).contains(token));
