@@ -31,8 +31,7 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
                 && ui.input_mut(|input| !input.modifiers.shift && input.consume_key(Modifiers::NONE, Key::Enter));
             let hint = match (&store.model, store.draft.documents.is_empty()) {
                 (ModelState::Loading(..), _) => "The model is being opened; you can already type",
-                (ModelState::None, _) => "Choose a model first",
-                (ModelState::Failed(..), _) => "No model is open; what you type stays",
+                (ModelState::None | ModelState::Failed(..), _) => "Choose a model first",
                 (_, false) => "Ask about the document",
                 _ => "Ask something, or drop a document here",
             };

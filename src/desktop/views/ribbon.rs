@@ -258,15 +258,14 @@ fn paint_axis(painter: &Painter, palette: &Palette, reading: &Reading, axis: &Ax
     let size = reading.block_size();
     let font = theme::font(11.0);
     let tokens = u64::from(axis.view.end - axis.view.start) * u64::from(size);
-    // In a context of one block nothing lies between its ends.
-    let ticks: u64 = if axis.view.len() < 4 { 1 } else { 4 };
+    let ticks = 4;
     for tick in 0..=ticks {
         let token = u64::from(axis.view.start) * u64::from(size) + tokens * tick / ticks;
         let token = token.min(u64::from(reading.map.len())) as u32;
         let x = axis.x.min + axis.x.span() * tick as f32 / ticks as f32;
         let align = match tick {
             0 => Align2::LEFT_TOP,
-            last if last == ticks => Align2::RIGHT_TOP,
+            4 => Align2::RIGHT_TOP,
             _ => Align2::CENTER_TOP,
         };
         let text = if tick == ticks { format!("{} tokens", number(token)) } else { number(token) };
