@@ -13,5 +13,8 @@ fn main() -> foveal::error::Result<()> {
         model: None,
         sample: sample.transpose()?,
         documents: Vec::new(),
+        device: None,
+        context: None,
+        chat: None,
     })
 }

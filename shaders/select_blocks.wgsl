@@ -1,5 +1,6 @@
 // select_blocks: the blocks that a query reads, ascending: the first ones, the local ones, and of those between the ones
-// with the highest scores, the lower block first where scores are equal.
+// with the highest scores, the lower block first where scores are equal. From position `marks_from` on the user's marks
+// rule over the scores: of the blocks between, pinned ones come first and excluded ones last.
 //
 // One workgroup per query token and KV head. Scores are at least 0, so their bits order as they do. The value of the
 // last block that gets in is found digit by digit (11, 11 and 10 bits, highest first) with a histogram in shared memory;
@@ -20,15 +21,31 @@ struct Params {
     start: u32,        // position of token 0
     row_stride: u32,   // scores between two tokens
     head_stride: u32,  // scores between two KV heads
+    marks_from: u32,   // first position that obeys the marks
 }
 
 @group(0) @binding(0) var<storage, read> scores: array<f32>;       // (kv_heads, tokens, blocks)
 @group(0) @binding(1) var<storage, read_write> ids: array<u32>;    // (tokens, kv_heads, BUDGET)
-@group(0) @binding(2) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> marks: array<u32>;        // (at least blocks): 0, PINNED or EXCLUDED
+@group(0) @binding(3) var<uniform> params: Params;
+
+const PINNED: u32 = 1u;
+const EXCLUDED: u32 = 2u;
 
 var<workgroup> histogram: array<atomic<u32>, BINS>;
 var<workgroup> found_digit: u32;
 var<workgroup> found_rank: u32;
+var<private> marked: bool;
+
+// What blocks are ranked by: the score's bits, above all of them if pinned, below all if excluded.
+fn value_of(row: u32, block: u32) -> u32 {
+    let value = bitcast<u32>(scores[row + block]) + 1u;
+    if !marked {
+        return value;
+    }
+    let mark = marks[block];
+    return select(select(value, 0u, mark == EXCLUDED), value | 0x80000000u, mark == PINNED);
+}
 
 // The digit in which the `rank`-th largest of the values lies (rank from 1) that agree with `prefix` above `shift +
 // bits`; `found_rank` is its rank among those with the same digit.
@@ -39,7 +56,7 @@ fn find_digit(first: u32, end: u32, row: u32, prefix: u32, shift: u32, bits: u32
     workgroupBarrier();
     let mask = (1u << bits) - 1u;
     for (var block = first + lane; block < end; block += GROUP_SIZE) {
-        let value = bitcast<u32>(scores[row + block]);
+        let value = value_of(row, block);
         // Two shifts, because one by 32 bits is not defined.
         if ((value >> shift) >> bits) == prefix {
             atomicAdd(&histogram[(value >> shift) & mask], 1u);
@@ -92,6 +109,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
 
+    marked = params.start + token >= params.marks_from;
     let row = kv_head * params.head_stride + token * params.row_stride;
     find_digit(INIT_BLOCKS, free_end, row, 0u, 21u, 11u, FREE_BLOCKS, lane);
     var prefix = workgroupUniformLoad(&found_digit);
@@ -110,14 +128,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let end = min(first + run, free_end);
     var counts = 0u;
     for (var block = first; block < end; block++) {
-        let value = bitcast<u32>(scores[row + block]);
+        let value = value_of(row, block);
         counts += select(0u, 0x10000u, value > threshold) + select(0u, 1u, value == threshold);
     }
     let before = sum_before(counts, lane);
     var above = before >> 16u;
     var equal = before & 0xFFFFu;
     for (var block = first; block < end; block++) {
-        let value = bitcast<u32>(scores[row + block]);
+        let value = value_of(row, block);
         if value > threshold || (value == threshold && equal < equal_taken) {
             ids[target_row + INIT_BLOCKS + above + min(equal, equal_taken)] = block;
         }

@@ -21,6 +21,7 @@
 //! * [`gpu`]: the only module that names wgpu. Adapters, one device, tensors with shape and label, shader assembly from
 //!   `shaders/` and its `pieces/`, kernels, the recorder that makes one compute pass per submit, read-back.
 //! * [`sparse_settings`]: the numbers of block selection and everything derived from them.
+//! * [`block_marks`]: blocks that the user pins or excludes.
 //! * [`weights`]: safetensors, GPTQ, MLX and GGUF, all read as they are; the packed layout; quantising.
 //! * [`tokenizer`], [`chat_template`], [`conversation`]: text to tokens that know where they come from.
 //! * [`ops`]: the host side of each kernel: check shapes, bind, append to the recorder.
@@ -75,6 +76,7 @@
 //! }
 //! ```
 
+pub mod block_marks;
 pub mod built_in;
 pub mod chat_template;
 pub mod cli;

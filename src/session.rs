@@ -13,6 +13,7 @@ pub use self::recovery::{Recovery, RecoveryProgress};
 
 use self::gpu_engine::GpuEngine;
 use self::recovery::Origin;
+use crate::block_marks::BlockMarks;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, OpTime};
 use crate::kv_cache::KvCache;
@@ -51,6 +52,7 @@ pub struct Session {
     /// Of each cached token how it was computed.
     how: Vec<How>,
     attention: Attention,
+    marks: BlockMarks,
     trace: bool,
     check_numbers: bool,
     context: usize,
@@ -174,6 +176,7 @@ impl Session {
             tokens,
             how,
             attention: Attention::Auto,
+            marks: BlockMarks::default(),
             trace: false,
             check_numbers: false,
             context,
@@ -184,6 +187,34 @@ impl Session {
     /// would not have used for it.
     pub fn set_attention(&mut self, attention: Attention) {
         self.attention = attention;
+    }
+
+    /// Which blocks are pinned and excluded from the next step on. What other marks were in force for is forgotten and
+    /// will be computed again; what stands before it stays as it is.
+    pub fn set_marks(&mut self, marks: BlockMarks) -> Result<()> {
+        if marks == self.marks {
+            return Ok(());
+        }
+        self.truncate(marks.from().min(self.marks.from()));
+        match &mut self.engine {
+            Engine::Gpu(engine) => engine.model.set_marks(&marks)?,
+            Engine::Cpu(engine) => engine.model.marks = marks.clone(),
+            // A recovery sets them.
+            Engine::Lost => {}
+        }
+        self.marks = marks;
+        Ok(())
+    }
+
+    /// Longest time that one submit may take from now on.
+    pub fn set_submit_budget(&mut self, budget: Duration) {
+        match &mut self.engine {
+            Engine::Gpu(engine) => engine.recorder.set_budget(budget),
+            Engine::Cpu(_) | Engine::Lost => {}
+        }
+        if let Some(origin) = &mut self.origin {
+            origin.budget = budget;
+        }
     }
 
     /// Whether steps return what they read.
@@ -379,7 +410,7 @@ impl Session {
             Mode::Sparse => {
                 let list = |ids: &[u32]| ids.iter().copied().filter(|id| *id != reference::NO_BLOCK).collect();
                 let readers = words.chunks_exact(settings.budget()).map(list).collect();
-                StepTrace::sparse(position, &settings, kv_heads, readers, mode)
+                StepTrace::sparse(position, &settings, kv_heads, readers, mode).marked(&self.marks)
             }
         });
         Ok(Next { top, mode, trace })

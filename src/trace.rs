@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::block_marks::BlockMarks;
 use crate::conversation::ContextToken;
 use crate::model::Mode;
 use crate::sparse_settings::SparseSettings;
@@ -25,6 +26,12 @@ pub struct StepTrace {
     pub init_blocks: usize,
     /// First of the local blocks.
     pub local_first: usize,
+    /// Blocks that the user pinned, in force at this step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pinned: Vec<u32>,
+    /// Blocks that the user excluded, in force at this step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<u32>,
 }
 
 impl StepTrace {
@@ -43,13 +50,24 @@ impl StepTrace {
     ) -> Self {
         let local_first = settings.free_end(position).max(settings.init_blocks);
         let (block_size, init_blocks) = (settings.block_size, settings.init_blocks);
-        Self { mode, position, block_size, readers, kv_heads, init_blocks, local_first }
+        let (pinned, excluded) = (Vec::new(), Vec::new());
+        Self { mode, position, block_size, readers, kv_heads, init_blocks, local_first, pinned, excluded }
     }
 
-    /// Whether a block is read without having been chosen: the beginning, the local window, or all while all fit.
+    /// The same with the marks that were in force.
+    pub(crate) fn marked(mut self, marks: &BlockMarks) -> Self {
+        if marks.hold_at(self.position) {
+            let small = |blocks: &[usize]| blocks.iter().filter_map(|block| u32::try_from(*block).ok()).collect();
+            self.pinned = small(marks.pinned());
+            self.excluded = small(marks.excluded());
+        }
+        self
+    }
+
+    /// Whether a block is read without having been chosen: the beginning, the local window, what the user pinned.
     pub fn is_forced(&self, block: u32) -> bool {
-        let block = block as usize;
-        block < self.init_blocks || block >= self.local_first
+        let place = block as usize;
+        place < self.init_blocks || place >= self.local_first || self.pinned.contains(&block)
     }
 
     /// Blocks that a reader chose by score. While all blocks fit nothing is chosen.

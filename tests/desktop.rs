@@ -4,6 +4,7 @@
 
 mod actions; // every action by its accessible name
 mod attention; // votes, chance, heat, blocks and text
+mod end_to_end; // the real program on a screen of its own
 mod frames; // cost of a frame
 mod real_engine; // the window with a real model
 mod shots; // pictures to look at, when asked for

@@ -27,7 +27,7 @@ const STAGES: &[(&str, &str)] = &[("attend_sparse_merge", "attend_sparse"), ("sc
 /// Modules from the ground up. Each may import itself, its own level and what stands before it.
 const LAYERS: &[&[&str]] = &[
     &["error"],
-    &["gpu", "sparse_settings"],
+    &["gpu", "sparse_settings", "block_marks"],
     &["weights", "tokenizer", "sampler"],
     &["chat_template", "conversation"],
     &["ops"],

@@ -139,6 +139,7 @@ struct SparseScratch {
     scores: Tensor,
     ids: Tensor,
     partials: Tensor,
+    marks: Tensor,
 }
 
 impl LayerBench {
@@ -162,6 +163,7 @@ impl LayerBench {
                 scores: gpu.tensor("scores", &sparse.score.scores_shape(CHUNK, capacity), Element::F32)?,
                 ids: gpu.tensor("ids", &sparse.select.ids_shape(CHUNK), Element::U32)?,
                 partials: floats("partials", sparse.attend.partials_len())?,
+                marks: gpu.tensor("marks", &[capacity.div_ceil(settings.block_size)], Element::U32)?,
             },
             sparse,
             queries: random(gpu, "queries", &[CHUNK, width], 1)?,
@@ -196,7 +198,8 @@ impl LayerBench {
     }
 
     fn select_args(&self, start: usize, tokens: usize) -> SelectBlocksArgs<'_> {
-        SelectBlocksArgs { scores: &self.scratch.scores, ids: &self.scratch.ids, start, tokens }
+        let SparseScratch { scores, ids, marks, .. } = &self.scratch;
+        SelectBlocksArgs { scores, ids, marks, marks_from: usize::MAX, start, tokens }
     }
 
     fn attend_args(&self, start: usize, tokens: usize) -> AttendSparseArgs<'_> {

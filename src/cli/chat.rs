@@ -51,6 +51,42 @@ impl ChatArguments {
     pub(super) fn document_paths(&self) -> &[std::path::PathBuf] {
         self.text.document_paths()
     }
+
+    /// The sample that is named.
+    pub(super) fn sample_name(&self) -> Option<&str> {
+        self.sample.as_deref()
+    }
+
+    /// The device that is named.
+    pub(super) fn device_name(&self) -> Option<&str> {
+        self.model.device.name()
+    }
+
+    /// Abilities to leave unused.
+    pub(super) fn without(&self) -> std::collections::BTreeSet<crate::gpu::Feature> {
+        self.model.device.without()
+    }
+
+    /// How to load.
+    pub(super) fn load_options(&self) -> crate::model::LoadOptions {
+        self.model.load_options()
+    }
+
+    /// What the flags make of a chat of the window.
+    pub(super) fn chat_change(&self) -> crate::desktop::ChatChange {
+        let (attention, system) = (self.model.attention(), self.text.system.clone());
+        let (thinking, sampling) = (self.sampling.thinking(), self.sampling.change());
+        std::sync::Arc::new(move |chat| {
+            if let Some(attention) = attention {
+                chat.attention = attention;
+            }
+            if let Some(system) = &system {
+                chat.system.clone_from(system);
+            }
+            chat.thinking = thinking.unwrap_or(chat.thinking);
+            sampling(&mut chat.sampling);
+        })
+    }
 }
 
 struct Chat<'a> {

@@ -10,6 +10,8 @@ use clap::{Args, ValueEnum};
 use super::terminal::{Progress, remark};
 use crate::built_in;
 use crate::conversation::Document;
+#[cfg(feature = "desktop")]
+use crate::desktop::messages::{AttentionChoice, Sampling};
 use crate::error::{Error, Result};
 use crate::generate::{Answer, Event, FinishReason, GenerateOptions};
 use crate::gpu::Feature;
@@ -18,6 +20,9 @@ use crate::open::{Device, ModelFiles, OpenedSession, open_session};
 use crate::sampler::SamplerSettings;
 use crate::session::Session;
 use crate::weights::quantize::Recipe;
+
+/// Longest answer where no other length is asked for.
+const MAX_TOKENS: usize = 2048;
 
 /// Which device computes.
 #[derive(Debug, Args)]
@@ -32,6 +37,11 @@ pub(super) struct DeviceArguments {
 }
 
 impl DeviceArguments {
+    #[cfg(feature = "desktop")]
+    pub(super) fn name(&self) -> Option<&str> {
+        self.device.as_deref()
+    }
+
     pub(super) fn device(&self) -> Device {
         match self.device.as_deref() {
             None => Device::Best,
@@ -112,6 +122,16 @@ impl ModelArguments {
         self.model.as_deref()
     }
 
+    /// What the window calls the attention that is asked for; nothing where it is the model's own.
+    #[cfg(feature = "desktop")]
+    pub(super) fn attention(&self) -> Option<AttentionChoice> {
+        match self.attention {
+            Attention::Auto => None,
+            Attention::Dense => Some(AttentionChoice::Dense),
+            Attention::Sparse => Some(AttentionChoice::Sparse),
+        }
+    }
+
     /// Opens and checks all files of the model.
     pub(super) fn open_files(&self) -> Result<ModelFiles> {
         ModelFiles::open(self.model.as_deref())
@@ -176,9 +196,8 @@ pub(super) struct SamplingArguments {
     /// Start of the random sequence; without it a new one each time
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
-    /// Longest answer
-    #[arg(long, value_name = "TOKENS", default_value = "2048", value_parser = positive)]
-    max_tokens: usize,
+    #[arg(long, value_name = "TOKENS", value_parser = positive, help = format!("Longest answer [default: {MAX_TOKENS}]"))]
+    max_tokens: Option<usize>,
     /// For models that can think first; without it as their template says
     #[arg(long, value_name = "on|off")]
     thinking: Option<Switch>,
@@ -203,7 +222,25 @@ impl SamplingArguments {
             seed: self.seed.unwrap_or_else(|| RandomState::new().hash_one(0u8)),
             ..published
         };
-        GenerateOptions { sampler, max_tokens: self.max_tokens, stop: Vec::new() }
+        GenerateOptions { sampler, max_tokens: self.max_tokens.unwrap_or(MAX_TOKENS), stop: Vec::new() }
+    }
+
+    /// What the flags make of the window's own settings.
+    #[cfg(feature = "desktop")]
+    pub(super) fn change(&self) -> impl Fn(&mut Sampling) + Send + Sync + 'static {
+        let (temperature, top_p, min_p, repeat_penalty) =
+            (self.temperature, self.top_p, self.min_p, self.repeat_penalty);
+        let (top_k, seed, max_tokens) = (self.top_k, self.seed, self.max_tokens);
+        let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        move |sampling| {
+            sampling.temperature = temperature.unwrap_or(sampling.temperature);
+            sampling.top_p = top_p.unwrap_or(sampling.top_p);
+            sampling.min_p = min_p.unwrap_or(sampling.min_p);
+            sampling.repeat_penalty = repeat_penalty.unwrap_or(sampling.repeat_penalty);
+            sampling.top_k = top_k.map_or(sampling.top_k, small);
+            sampling.seed = seed.or(sampling.seed);
+            sampling.max_tokens = max_tokens.map_or(sampling.max_tokens, small);
+        }
     }
 
     /// What the template is told.

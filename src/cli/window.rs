@@ -10,20 +10,25 @@ use crate::desktop::{self, DesktopOptions};
 use crate::error::Result;
 
 pub(super) fn run(arguments: &ChatArguments) -> Result<ExitCode> {
-    let sample = built_in::samples()?.into_iter().find(|sample| sample.name == "memories");
-    let question = |sample: &built_in::Sample| sample.questions.first().map(|about| about.question.clone());
+    let choice = arguments.model_path().map(|path| ModelChoice::Path(path.to_owned()));
+    let name = arguments.sample_name().unwrap_or("memories");
+    let sample = built_in::sample(name)?;
+    let question = sample.questions.first().map(|about| about.question.clone()).unwrap_or_default();
     desktop::run(DesktopOptions {
         engine: model_engine(ModelEngineOptions {
             built_in: built_in::model_folder()?,
             pipeline_cache: Some(built_in::cache_folder().join("pipelines")),
+            without: arguments.without(),
+            load: arguments.load_options(),
+            named: Some(choice.clone().unwrap_or(ModelChoice::BuiltIn)),
         }),
         data_folder: built_in::data_folder(),
-        model: arguments.model_path().map(|path| ModelChoice::Path(path.to_owned())),
-        sample: sample.map(|sample| {
-            let question = question(&sample).unwrap_or_default();
-            (sample.name.to_owned(), sample.text.to_owned(), question)
-        }),
+        model: choice,
+        sample: Some((sample.name.to_owned(), sample.text.to_owned(), question)),
         documents: arguments.document_paths().to_vec(),
+        device: arguments.device_name().map(str::to_owned),
+        context: arguments.load_options().context.and_then(|tokens| u32::try_from(tokens).ok()),
+        chat: Some(arguments.chat_change()),
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -10,9 +10,10 @@ use egui::{Context, Event as InputEvent, Ui, ViewportCommand};
 use super::engine::{EngineHandle, EngineLoop, Wake};
 use super::export::TraceExport;
 use super::history::History;
+use super::log::Log;
 use super::messages::{Command, ModelChoice};
-use super::store::{Action, Dialog, Document, Effect, Notice, Settings, Store};
-use super::views::Views;
+use super::store::{Action, ChatSettings, Dialog, Document, Effect, Given, Notice, Settings, Store};
+use super::views::{Views, picture};
 use super::workers::{self, Job, Reply, Writer};
 use super::{commands, theme};
 use crate::error::{Error, Result};
@@ -35,7 +36,16 @@ pub struct DesktopOptions {
     pub sample: Option<(String, String, String)>,
     /// Documents to attach at once.
     pub documents: Vec<PathBuf>,
+    /// The device, for this run.
+    pub device: Option<String>,
+    /// Tokens of context, for this run.
+    pub context: Option<u32>,
+    /// Changes what the chats of this run start with.
+    pub chat: Option<ChatChange>,
 }
+
+/// What flags make of a chat's settings.
+pub type ChatChange = Arc<dyn Fn(&mut ChatSettings) + Send + Sync>;
 
 /// The state of the window and its threads.
 pub struct App {
@@ -49,6 +59,7 @@ pub struct App {
     writer: Option<Writer>,
     applied: Option<Settings>,
     followed: Instant,
+    log: Log,
 }
 
 impl App {
@@ -59,7 +70,17 @@ impl App {
         let wake: Wake = Arc::new(move |after| waker.request_repaint_after(after));
         let (reply, replies) = Reply::new(Arc::clone(&wake));
         let history = History::open(options.data_folder.clone())?;
-        let mut store = Store::new(history.read_settings(), now());
+        let settings = history.read_settings();
+        let given = Given {
+            device: options.device.clone(),
+            context: options.context,
+            chat: options.chat.as_ref().map(|change| {
+                let mut chat = settings.new_chat.clone();
+                change(&mut chat);
+                chat
+            }),
+        };
+        let mut store = Store::new(settings, given, now());
         if let Some((name, text, question)) = &options.sample {
             store.sample = Some(Document::new(name.clone(), text));
             store.sample_question.clone_from(question);
@@ -80,6 +101,7 @@ impl App {
             writer: Some(writer),
             applied: None,
             followed: Instant::now(),
+            log: Log::default(),
             options,
         };
         app.start_engine();
@@ -124,6 +146,7 @@ impl App {
         // Before the text fields, which know some of the same keys.
         actions.extend(commands::pressed(&context, &self.store));
         self.views.show(ui, &self.store, &mut actions);
+        self.log.tell(&self.store, &self.views, context.pixels_per_point());
         if actions.is_empty() {
             return;
         }
@@ -149,7 +172,13 @@ impl App {
         if !documents.is_empty() {
             actions.push(Action::ReadFiles(documents));
         }
-        let composing = context.memory(|memory| memory.has_focus(super::views::composer_id()));
+        let composer = super::views::composer_id();
+        let typed = context.input(|input| input.events.iter().any(|event| matches!(event, InputEvent::Text(_))));
+        if typed && self.store.dialog.is_none() && context.memory(|memory| memory.focused().is_none()) {
+            // What is typed anywhere is meant for the message.
+            context.memory_mut(|memory| memory.request_focus(composer));
+        }
+        let composing = context.memory(|memory| memory.has_focus(composer));
         context.input_mut(|input| {
             input.events.retain(|event| match event {
                 InputEvent::Paste(text) if composing && text.len() > LONG_PASTE => {
@@ -282,6 +311,15 @@ impl App {
     pub fn drawn_votes(&self) -> &[f32] {
         &self.views.picture.shade.votes
     }
+
+    /// Rows of the reader matrix and of the waterfall, over the whole context at this many columns.
+    pub fn drawn_panels(&self, columns: usize) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
+        let Some(reading) = self.store.reading() else { return Default::default() };
+        let view = 0..reading.blocks();
+        let matrix = picture::reader_rows(reading, &self.store.span(reading), &view, columns);
+        let tokens = 0..reading.written.len();
+        (matrix, tokens.map(|token| picture::row_of(&picture::token_heats(reading, token), &view, columns)).collect())
+    }
 }
 
 fn png(image: &egui::ColorImage) -> Result<Vec<u8>> {
@@ -328,5 +366,7 @@ pub fn run(options: DesktopOptions) -> Result<()> {
         ..Default::default()
     };
     eframe::run_native("Foveal", native, Box::new(|creation| Ok(Box::new(App::new(&creation.egui_ctx, options)?))))
-        .map_err(|error| Error::gpu("window", error))
+        .map_err(|error| Error::gpu("window", error))?;
+    tracing::debug!("window closed");
+    Ok(())
 }

@@ -90,6 +90,7 @@ pub const COMMANDS: &[CommandEntry] = &[
 
 /// Keys that are not commands of their own, for the list of shortcuts.
 pub const OTHER_KEYS: &[(&str, &str)] = &[
+    ("Write a message", "Just type"),
     ("Send", "Enter"),
     ("New line", "Shift+Enter"),
     ("Stop, close, leave", "Esc"),

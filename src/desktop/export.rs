@@ -27,6 +27,10 @@ struct TracedToken<'a> {
     mode: Option<Mode>,
     cache_length: Option<u32>,
     forced: &'a [u32],
+    #[serde(skip_serializing_if = "<[u32]>::is_empty")]
+    pinned: &'a [u32],
+    #[serde(skip_serializing_if = "<[u32]>::is_empty")]
+    excluded: &'a [u32],
     /// Chosen blocks by reader, layer first.
     readers: Vec<&'a [u32]>,
 }
@@ -71,6 +75,8 @@ impl TraceExport {
                 mode: step.map(|step| step.mode),
                 cache_length: step.map(|step| step.cache_length),
                 forced: step.map_or(&[], |step| &step.forced),
+                pinned: step.map_or(&[], |step| &step.pinned),
+                excluded: step.map_or(&[], |step| &step.excluded),
                 readers: step.map_or(Vec::new(), |step| {
                     let readers = if step.mode == Mode::Sparse { step.readers() } else { 0 };
                     (0..readers).map(|reader| step.free(reader)).collect()

@@ -11,6 +11,7 @@ pub mod engine;
 mod export;
 pub mod fake;
 pub mod history;
+mod log;
 pub mod messages;
 pub mod model_engine;
 pub mod store;
@@ -19,5 +20,5 @@ pub mod trace_data;
 mod views;
 mod workers;
 
-pub use app::{App, DesktopOptions, run};
+pub use app::{App, ChatChange, DesktopOptions, run};
 pub use workers::read_document;

@@ -232,6 +232,8 @@ fn style(dark: bool, reduce_motion: bool) -> Style {
 
 fn visuals(dark: bool, palette: &Palette) -> Visuals {
     let mut visuals = if dark { Visuals::dark() } else { Visuals::light() };
+    // A cursor that blinks would draw the window twice a second for nothing.
+    visuals.text_cursor.blink = false;
     visuals.panel_fill = palette.page;
     visuals.window_fill = palette.card;
     visuals.extreme_bg_color = palette.card;

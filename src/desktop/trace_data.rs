@@ -35,6 +35,12 @@ pub struct StepTrace {
     pub kv_heads: u32,
     /// Blocks that every reader reads by rule, ascending. Empty when dense.
     pub forced: Vec<u32>,
+    /// Blocks that the user pinned, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pinned: Vec<u32>,
+    /// Blocks that the user excluded, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<u32>,
     free: Vec<u32>,
     ends: Vec<u32>,
 }
@@ -49,6 +55,8 @@ impl StepTrace {
             layers,
             kv_heads,
             forced: Vec::new(),
+            pinned: Vec::new(),
+            excluded: Vec::new(),
             free: Vec::new(),
             ends: Vec::new(),
         }
@@ -86,6 +94,11 @@ impl StepTrace {
         step.forced.sort_unstable();
         step.forced.dedup();
         step
+    }
+
+    /// The same with the user's marks, both ascending.
+    pub fn with_marks(self, pinned: Vec<u32>, excluded: Vec<u32>) -> Self {
+        Self { pinned, excluded, ..self }
     }
 
     /// Blocks in the cache, the last one perhaps not full.

@@ -37,6 +37,16 @@ pub fn list() -> Vec<AdapterSummary> {
     enumerate(&super::device::instance()).iter().enumerate().map(|(index, adapter)| summary(index, adapter)).collect()
 }
 
+/// The adapter that a name, a part of it or a number stands for, or the best one; none where there is none at all.
+pub fn find(wanted: Option<&str>) -> Result<Option<AdapterSummary>> {
+    let instance = super::device::instance();
+    match choose(&instance, wanted) {
+        Ok(adapter) => Ok(Some(summary(0, &adapter))),
+        Err(Error::NoAdapter { .. }) if wanted.is_none() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 pub(super) fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
     let mut adapters = pollster::block_on(instance.enumerate_adapters(BACKENDS));
     adapters.sort_by_key(|adapter| rank(adapter.get_info().device_type));

@@ -149,6 +149,11 @@ impl Recorder {
         std::mem::take(&mut self.longest)
     }
 
+    /// Changes the time that one submit may take.
+    pub fn set_budget(&mut self, budget: Duration) {
+        self.budget = budget;
+    }
+
     /// Time that one submit may take.
     pub fn budget(&self) -> Duration {
         self.budget

@@ -19,6 +19,7 @@ use super::numbers;
 use super::plan::MemoryPlan;
 use super::scratch::{Scratch, head_rows};
 use super::sparse::SparseOps;
+use crate::block_marks::BlockMarks;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::kv_cache::{KvCache, LayerCache};
@@ -83,6 +84,7 @@ pub struct Model {
     pub(super) layers: Vec<Layer>,
     pub(super) norm: Tensor,
     pub(super) scratch: Scratch,
+    pub(super) marks_from: usize,
     /// What it takes.
     pub memory: MemoryPlan,
     /// What it is.
@@ -106,6 +108,8 @@ pub struct Step {
     pub tokens: usize,
     /// Whether attention reads everything.
     pub mode: Mode,
+    /// First position that obeys the marks of the user.
+    pub marks_from: usize,
 }
 
 impl Model {
@@ -140,7 +144,16 @@ impl Model {
         &self.scratch.sparse.selected
     }
 
-    /// Runs `ids` through all layers, checking the numbers of each where that is asked for, and filling the cache. The last block's output is still to be added: that is up to
+    /// From the next step on these blocks are pinned and excluded.
+    pub fn set_marks(&mut self, marks: &BlockMarks) -> Result<()> {
+        let tensor = &self.scratch.sparse.marks;
+        self.gpu.write(tensor, 0, &marks.flags(tensor.len()))?;
+        self.marks_from = marks.from();
+        Ok(())
+    }
+
+    /// Runs `ids` through all layers, checking the numbers of each where that is asked for, and filling the cache. The
+    /// last block's output is still to be added: that is up to
     /// [`Model::record_logits`] or [`Model::score`].
     pub fn record_layers(
         &self,
@@ -151,7 +164,7 @@ impl Model {
         mode: Mode,
         check_numbers: bool,
     ) -> Result<()> {
-        let step = Step { start, tokens: ids.len(), mode };
+        let step = Step { start, tokens: ids.len(), mode, marks_from: self.marks_from };
         self.check(step, cache, ids)?;
         // What an earlier step recorded must be with the driver before its inputs are written over.
         recorder.submit(&self.gpu)?;
@@ -189,7 +202,8 @@ impl Model {
         const AT_ONCE: usize = 65_536;
         for layer in &cache.layers {
             for start in (0..tokens).step_by(AT_ONCE) {
-                let step = Step { start, tokens: AT_ONCE.min(tokens - start), mode: Mode::Dense };
+                let (tokens, marks_from) = (AT_ONCE.min(tokens - start), usize::MAX);
+                let step = Step { start, tokens, mode: Mode::Dense, marks_from };
                 self.ops.sparse.record_compress(&self.gpu, recorder, layer, step)?;
             }
         }

@@ -105,7 +105,18 @@ impl Model {
         }
         let norm = vector(names::NORM, config.hidden_size)?;
         let scratch = Scratch::new(gpu, &config, ops.sparse(), chunk, memory.capacity())?;
-        Ok(Self { gpu: Arc::clone(gpu), ops, embedding, head, layers, norm, scratch, memory, config })
+        Ok(Self {
+            gpu: Arc::clone(gpu),
+            ops,
+            embedding,
+            head,
+            layers,
+            norm,
+            scratch,
+            marks_from: usize::MAX,
+            memory,
+            config,
+        })
     }
 }
 

@@ -17,6 +17,6 @@ pub use attention_mode::{Attention, Mode, SparseConfig, SparseOrigin};
 pub use config::{Family, ModelConfig};
 pub use forward::{Model, Step};
 pub use load::{LoadOptions, Progress, Stage};
-pub use plan::MemoryPlan;
+pub use plan::{MemoryPlan, available_memory};
 
 pub(crate) use linear::{Source, SourceList};

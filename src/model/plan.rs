@@ -3,6 +3,7 @@
 use super::config::ModelConfig;
 use super::scratch::Scratch;
 use crate::error::{Error, Result};
+use crate::gpu::adapter::AdapterSummary;
 use crate::gpu::{Gpu, Recorder};
 use crate::kv_cache::KvCache;
 
@@ -57,7 +58,7 @@ impl MemoryPlan {
 
     /// An error with the numbers and what would fit, unless the adapter can hold this.
     pub fn check(&self, gpu: &Gpu, config: &ModelConfig) -> Result<()> {
-        let available = available_memory(gpu);
+        let available = available_memory(Some(&gpu.adapter)).unwrap_or(u64::MAX);
         let fits = |context: usize| {
             let plan = Self::new(config, self.weights, context, self.chunk);
             plan.total() <= available && KvCache::largest_tensor_bytes(config.heads, context) <= gpu.max_binding_bytes()
@@ -87,28 +88,21 @@ impl MemoryPlan {
     }
 }
 
-/// Bytes that may be used. Graphics interfaces do not tell how much memory is free; where the adapter shares the
-/// computer's memory that is the limit, elsewhere an allocation that fails is reported when it happens.
-fn available_memory(gpu: &Gpu) -> u64 {
-    if !gpu.adapter.software && gpu.adapter.kind != "integrated GPU" {
-        return u64::MAX;
-    }
-    main_memory()
-}
-
-/// Bytes of main memory that are free for use, as far as the system tells.
-fn main_memory() -> u64 {
+/// Bytes that may be used, where that can be known: of the processor (no adapter), and of adapters that share the
+/// computer's memory. Graphics interfaces do not tell how much memory a card of its own has free; there an allocation
+/// that fails is reported when it happens.
+pub fn available_memory(adapter: Option<&AdapterSummary>) -> Option<u64> {
+    let shared = adapter.is_none_or(|adapter| adapter.software || adapter.kind == "integrated GPU");
     let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    match system.available_memory() {
-        0 => u64::MAX,
-        bytes => bytes,
+    if shared {
+        system.refresh_memory();
     }
+    Some(system.available_memory()).filter(|bytes| shared && *bytes > 0)
 }
 
 /// An error with the numbers, unless weights and a cache of `context` positions fit in main memory, for the twins.
 pub(crate) fn check_main_memory(weights: u64, context: usize, bytes_per_position: u64) -> Result<()> {
-    let available = main_memory();
+    let available = available_memory(None).unwrap_or(u64::MAX);
     let cache = bytes_per_position.saturating_mul(KvCache::capacity_for(context) as u64);
     let needed = weights.saturating_add(cache);
     if needed <= available {

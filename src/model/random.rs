@@ -72,7 +72,18 @@ impl Model {
         }
         let norm: Tensor = ones()?;
         let scratch = Scratch::new(gpu, &config, ops.sparse(), chunk, memory.capacity())?;
-        Ok(Self { gpu: Arc::clone(gpu), ops, embedding, head, layers, norm, scratch, memory, config })
+        Ok(Self {
+            gpu: Arc::clone(gpu),
+            ops,
+            embedding,
+            head,
+            layers,
+            norm,
+            scratch,
+            marks_from: usize::MAX,
+            memory,
+            config,
+        })
     }
 }
 

@@ -56,6 +56,8 @@ pub(crate) struct SparseScratch {
     pub(crate) ids: Tensor,
     /// (values) f32
     pub(crate) partials: Tensor,
+    /// (blocks of the context) u32: which of them the user pins or excludes
+    pub(crate) marks: Tensor,
     /// For each layer what its last decode step read: (1, kv_heads, budget) u32
     pub(crate) selected: Vec<Tensor>,
 }
@@ -71,6 +73,7 @@ impl SparseScratch {
             scores: gpu.tensor("scores", &ops.score_blocks.scores_shape(rows, capacity), Element::F32)?,
             ids: gpu.tensor("ids", &ops.select_blocks.ids_shape(rows), Element::U32)?,
             partials: values("partials", ops.attend_sparse.partials_len())?,
+            marks: gpu.tensor("marks", &[capacity.div_ceil(config.sparse.settings.block_size)], Element::U32)?,
             selected: (0..config.layers).map(selected).collect::<Result<_>>()?,
         })
     }

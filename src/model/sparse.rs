@@ -94,7 +94,14 @@ fn score_args<'a>(scratch: &'a Scratch, cache: &'a LayerCache, step: Step) -> Sc
 }
 
 fn select_args<'a>(scratch: &'a Scratch, ids: &'a Tensor, step: Step) -> SelectBlocksArgs<'a> {
-    SelectBlocksArgs { scores: &scratch.sparse.scores, ids, start: step.start, tokens: step.tokens }
+    SelectBlocksArgs {
+        scores: &scratch.sparse.scores,
+        ids,
+        marks: &scratch.sparse.marks,
+        marks_from: step.marks_from,
+        start: step.start,
+        tokens: step.tokens,
+    }
 }
 
 fn attend_args<'a>(scratch: &'a Scratch, cache: &'a LayerCache, ids: &'a Tensor, step: Step) -> AttendSparseArgs<'a> {

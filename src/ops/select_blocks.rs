@@ -22,6 +22,10 @@ pub struct SelectBlocksArgs<'a> {
     pub scores: &'a Tensor,
     /// (at least tokens, kv_heads, budget) u32: ascending, then `reference::NO_BLOCK`
     pub ids: &'a Tensor,
+    /// (at least blocks) u32: see `BlockMarks::flags`
+    pub marks: &'a Tensor,
+    /// First position that obeys the marks.
+    pub marks_from: usize,
     /// Position of the first token.
     pub start: usize,
     /// How many tokens.
@@ -34,6 +38,7 @@ struct Params {
     start: u32,
     row_stride: u32,
     head_stride: u32,
+    marks_from: u32,
 }
 
 impl SelectBlocks {
@@ -68,8 +73,13 @@ impl SelectBlocks {
         }
         let (row_stride, head_stride) = super::score_strides(args.scores, kv_heads, args.tokens, blocks)?;
         super::expect_rows_of("select_blocks ids", args.ids, &self.ids_shape(args.tokens), Element::U32)?;
-        let params = Params { start: args.start as u32, row_stride, head_stride };
-        let tensors = [args.scores.into(), args.ids.into()];
+        if args.marks.element != Element::U32 || args.marks.len() < blocks {
+            let found = format!("{:?} of {:?}", args.marks.shape, args.marks.element);
+            return Err(Error::shape("block marks", format!("at least [{blocks}] of U32"), found));
+        }
+        let marks_from = u32::try_from(args.marks_from).unwrap_or(u32::MAX);
+        let params = Params { start: args.start as u32, row_stride, head_stride, marks_from };
+        let tensors = [args.scores.into(), args.ids.into(), args.marks.into()];
         let work = (args.tokens * kv_heads * blocks * 5) as u64;
         recorder.dispatch(gpu, &self.kernel, &tensors, &params, [args.tokens as u32, kv_heads as u32, 1], work)
     }

@@ -7,6 +7,7 @@ use super::{
     AttendDenseShape, Rotated, add_rms_norm, attend_dense, attend_sparse, compress_keys, embed, log_probs, matmul,
     rms_norm, rope_and_store, score_blocks, select_blocks, swiglu,
 };
+use crate::block_marks::BlockMarks;
 use crate::error::{Error, Result};
 use crate::model::{LoadOptions, Mode, ModelConfig, Progress, Stage, names, plan};
 use crate::weights::{Checkpoint, PackedMatrix};
@@ -24,6 +25,8 @@ struct Layer {
 pub struct CpuModel {
     /// What it is.
     pub config: ModelConfig,
+    /// Blocks that sparse steps select before, or after, all others.
+    pub marks: BlockMarks,
     embedding: PackedMatrix,
     head: Option<PackedMatrix>,
     layers: Vec<Layer>,
@@ -78,6 +81,7 @@ impl CpuModel {
             head: sources.head.as_ref().map(&mut read).transpose()?,
             norm: vector(names::NORM)?,
             layers,
+            marks: BlockMarks::default(),
             config,
         })
     }
@@ -112,7 +116,7 @@ impl CpuModel {
                     attend_dense(&rotated.queries, &cache_layer.0, &cache_layer.1, shape)
                 }
                 Mode::Sparse => {
-                    let (attended, ids) = sparse(&rotated, cache_layer, cache.capacity, start, config);
+                    let (attended, ids) = sparse(&rotated, cache_layer, cache.capacity, start, (config, &self.marks));
                     selected.push(ids);
                     attended
                 }
@@ -148,7 +152,7 @@ fn sparse(
     (keys, values): &(Vec<f32>, Vec<f32>),
     capacity: usize,
     start: usize,
-    config: &ModelConfig,
+    (config, marks): (&ModelConfig, &BlockMarks),
 ) -> (Vec<f32>, Vec<u32>) {
     let (heads, settings) = (config.heads, config.sparse.settings);
     let queries = &rotated.queries;
@@ -157,7 +161,7 @@ fn sparse(
         |stride: usize| compress_keys(keys, heads.kv_heads, capacity, heads.head_dim, start + tokens, stride);
     let (fine, coarse) = (compress(settings.kernel_stride), compress(settings.block_size));
     let scores = score_blocks(queries, &fine, &coarse, &heads, &settings, capacity, start);
-    let ids = select_blocks(&scores, heads.kv_heads, tokens, &settings, start);
+    let ids = select_blocks(&scores, heads.kv_heads, tokens, &settings, start, marks);
     let attended = attend_sparse(queries, keys, values, &ids, &heads, settings.block_size, capacity, start);
     let last = ids.len() - heads.kv_heads * settings.budget();
     (attended, ids[last..].to_vec())

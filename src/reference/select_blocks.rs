@@ -1,5 +1,6 @@
 //! CPU twin of `shaders/select_blocks.wgsl`.
 
+use crate::block_marks::{BlockMark, BlockMarks};
 use crate::sparse_settings::SparseSettings;
 
 /// Fills the places after a query's last block.
@@ -8,14 +9,15 @@ pub const NO_BLOCK: u32 = u32::MAX;
 /// The blocks that each query reads: (tokens, kv_heads, budget), ascending, the rest [`NO_BLOCK`].
 ///
 /// While all blocks fit, all of them; else the first ones, the local ones, and of those between the ones with the
-/// highest score, the lower block first where scores are equal. `scores` is (kv_heads, tokens, blocks) for the
-/// positions from `start` on.
+/// highest score, the lower block first where scores are equal; pinned ones before all others, excluded ones after
+/// them, the lower first. `scores` is (kv_heads, tokens, blocks) for the positions from `start` on.
 pub fn select_blocks(
     scores: &[f32],
     kv_heads: usize,
     tokens: usize,
     settings: &SparseSettings,
     start: usize,
+    marks: &BlockMarks,
 ) -> Vec<u32> {
     let budget = settings.budget();
     let blocks = scores.len() / (kv_heads * tokens).max(1);
@@ -30,7 +32,16 @@ pub fn select_blocks(
             let scores = &scores[(kv_head * tokens + token) * blocks..][..blocks];
             let mut ranked: Vec<usize> = (settings.init_blocks..settings.free_end(position)).collect();
             // A stable sort keeps the lower block first.
-            ranked.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+            // Excluded ones are all worth the same.
+            let rank = |block: usize| match marks.mark(position, block) {
+                Some(BlockMark::Pinned) => (2, scores[block]),
+                None => (1, scores[block]),
+                Some(BlockMark::Excluded) => (0, 0.0),
+            };
+            ranked.sort_by(|a, b| {
+                let ((class_a, score_a), (class_b, score_b)) = (rank(*a), rank(*b));
+                class_b.cmp(&class_a).then(score_b.total_cmp(&score_a))
+            });
             ranked.truncate(settings.free_blocks());
             ranked.extend(0..settings.init_blocks);
             ranked.extend(settings.free_end(position)..=last);

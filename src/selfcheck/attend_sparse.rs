@@ -2,6 +2,7 @@
 
 use super::sparse_layer::SparseLayer;
 use super::{Comparison, Random, poisoned, read_f32, recorder};
+use crate::block_marks::BlockMarks;
 use crate::error::Result;
 use crate::gpu::{Element, Gpu};
 use crate::ops::HeadShape;
@@ -22,7 +23,7 @@ pub fn check(
     let mut random = Random::new(start as u64 + 17);
     let blocks = layer.capacity / settings.block_size;
     let scores: Vec<f32> = (0..heads.kv_heads * tokens * blocks).map(|_| random.unit()).collect();
-    let ids = reference::select_blocks(&scores, heads.kv_heads, tokens, &settings, start);
+    let ids = reference::select_blocks(&scores, heads.kv_heads, tokens, &settings, start, &BlockMarks::default());
     let op = AttendSparse::new(gpu, heads, settings)?;
     let out = poisoned(gpu, "out", &[tokens, heads.heads, heads.head_dim], Element::F16)?;
     let args = AttendSparseArgs {

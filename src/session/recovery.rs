@@ -24,7 +24,7 @@ pub(super) struct Origin {
     gpu: GpuOptions,
     checkpoint: PathBuf,
     options: LoadOptions,
-    budget: Duration,
+    pub(super) budget: Duration,
 }
 
 /// What recovering is busy with.
@@ -101,7 +101,8 @@ impl Session {
         // The memory of the old device must be free before the new one needs it.
         self.engine = Engine::Lost;
         let (tokens, how) = (self.tokens.clone(), self.how.clone());
-        let restored = origin.load_again(report).and_then(|engine| {
+        let restored = origin.load_again(report).and_then(|mut engine| {
+            engine.model.set_marks(&self.marks)?;
             self.engine = Engine::Gpu(Box::new(engine));
             self.truncate(0);
             self.replay(&tokens, &how, report)

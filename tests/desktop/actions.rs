@@ -231,6 +231,24 @@ fn failures_say_what_to_do() {
 }
 
 #[test]
+fn an_answer_survives_a_device_that_comes_back() {
+    let trouble = Some(Trouble::RecoversAfter(5));
+    let mut window = Window::ready(Script { trouble, token: Duration::from_millis(15), ..Script::instant() });
+    window.type_into("Message", "hello");
+    window.click("Send");
+    window.until(|store| !store.notices.is_empty());
+    assert!(window.has("The graphics device was lost") && window.has_part("the answer goes on"));
+    assert!(window.store().work.is_some());
+    window.until(|store| store.work.is_none());
+    assert!(window.has("The graphics device is back, nothing was lost"));
+    assert!(!window.has("The graphics device was lost"), "the old notice is gone");
+    let chat = window.store().chat().unwrap();
+    assert_eq!(chat.path()[1].finish, Some(FinishReason::EndOfText));
+    window.click("Dismiss");
+    assert!(window.store().notices.is_empty());
+}
+
+#[test]
 fn palette_and_shortcuts() {
     let mut window = quick();
     window.key(Modifiers::COMMAND, Key::K);
@@ -316,8 +334,27 @@ fn an_idle_window_does_not_repaint() {
         window.harness.step();
     }
     let delay = |window: &Window| window.harness.output().viewport_output[&egui::ViewportId::ROOT].repaint_delay;
-    // A blinking cursor is the only thing that may move, and nothing has the focus here.
     assert_eq!(delay(&window), Duration::MAX);
+    // Nor while a message is being thought of: the cursor does not blink.
+    window.harness.get_by_label("Message").focus();
+    for _ in 0..40 {
+        window.harness.step();
+    }
+    assert_eq!(delay(&window), Duration::MAX);
+}
+
+#[test]
+fn what_is_typed_anywhere_goes_to_the_message() {
+    let mut window = quick();
+    window.harness.event(egui::Event::Text("h".into()));
+    window.settle();
+    window.harness.event(egui::Event::Text("i".into()));
+    window.settle();
+    assert_eq!(window.store().draft.text, "hi");
+    window.click("Settings");
+    window.harness.event(egui::Event::Text("x".into()));
+    window.settle();
+    assert_eq!(window.store().draft.text, "hi", "not past a dialog");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! The limit of 8 ms holds for release builds; unoptimised builds are only kept from growing out of hand. The numbers
 //! are printed with `--nocapture`.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use foveal::desktop::fake::Script;
@@ -23,7 +24,7 @@ fn answer(words: usize) -> String {
     text
 }
 
-fn measure(words: usize, details: bool) -> (Duration, Duration) {
+fn measure(words: usize, details: bool) -> BTreeMap<u32, Duration> {
     let script = Script {
         token: Duration::from_micros(500),
         layers: 32,
@@ -41,27 +42,48 @@ fn measure(words: usize, details: bool) -> (Duration, Duration) {
     window.type_into("Message", QUESTION);
     window.click("Send");
     window.until(|store| store.work.as_ref().is_some_and(|work| work.tokens > 20));
-    let mut times = Vec::new();
+    let mut times = BTreeMap::new();
     while window.store().work.is_some() && times.len() < 4000 {
         let before = window.store().work.as_ref().map_or(0, |work| work.tokens);
         let start = Instant::now();
         window.harness.step();
         let time = start.elapsed();
         if window.store().work.as_ref().is_some_and(|work| work.tokens != before) {
-            times.push(time);
+            times.insert(before, time);
         }
     }
     assert!(window.store().reading().unwrap().map.len() > 58_000, "{}", window.store().reading().unwrap().map.len());
-    times.sort();
-    (times[times.len() / 2], times[times.len() * 99 / 100])
+    times
+}
+
+/// Median of the frames, and 99th percentile of the slowest frames of every eight tokens. Of two runs the faster counts:
+/// what another program took the processor for is in one of them only, what the window itself does is in both.
+fn figures(words: usize, details: bool) -> (Duration, Duration) {
+    let stretch = |tokens: &u32| tokens / 8;
+    let worst = |times: BTreeMap<u32, Duration>| {
+        let mut worst: BTreeMap<u32, Duration> = BTreeMap::new();
+        for (tokens, time) in &times {
+            let slot = worst.entry(stretch(tokens)).or_default();
+            *slot = (*slot).max(*time);
+        }
+        let mut all: Vec<Duration> = times.into_values().collect();
+        all.sort();
+        (worst, all[all.len() / 2])
+    };
+    let ((first, median), (second, other)) = (worst(measure(words, details)), worst(measure(words, details)));
+    let mut both: Vec<Duration> =
+        first.iter().filter_map(|(at, time)| second.get(at).map(|other| *time.min(other))).collect();
+    both.sort();
+    (median.min(other), both[both.len() * 99 / 100])
 }
 
 #[test]
 fn frames_stay_short_while_an_answer_is_written() {
     for details in [false, true] {
-        let (median, late) = measure(1700, details);
+        let (median, late) = figures(1700, details);
         println!("60 k tokens, 2 k answer, details {details}: median {median:?}, 99 % {late:?}");
         assert!(median < LIMIT, "median {median:?}");
+        assert!(late < LIMIT, "99 % {late:?}");
     }
 }
 

@@ -1,39 +1,183 @@
-//! The window with a real model: the folder named by FOVEAL_MODEL, skipped without it.
+//! The window with the real engine and the built-in model: an answer about a document, what it draws against the trace of
+//! `foveal generate`, and passages hidden and pinned.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use foveal::desktop::messages::FinishReason;
+use foveal::built_in;
+use foveal::desktop::attention::blocks_of;
+use foveal::desktop::messages::{FinishReason, Pin, PinRule, Source};
 use foveal::desktop::model_engine::{ModelEngineOptions, model_engine};
-use foveal::desktop::store::Action;
+use foveal::desktop::store::{Action, Document, PlanState};
 use foveal::desktop::trace_data::Mode;
+use foveal::trace::StepTrace;
 
-use super::window::{QUESTION, Window, last_text, logbook};
+use super::window::{Window, last_text};
+use crate::cli::foveal;
+use crate::harness::gpu_variants;
 
-#[test]
-fn a_real_model_answers_about_a_document() {
-    let Some(folder) = std::env::var_os("FOVEAL_MODEL").map(PathBuf::from) else { return };
-    let engine = model_engine(ModelEngineOptions { built_in: folder, pipeline_cache: None });
-    let mut window = Window::with_engine(engine);
+const QUESTION: &str = "What is the postcode of Ironwick?";
+const FACT: &str = "As for Ironwick, the postcode is 8743";
+
+/// A part of the sample that is long enough to be read sparse and short enough for a processor.
+fn document() -> &'static str {
+    let text = include_str!("../../assets/samples/memories.txt");
+    let part = &text[..text[..12_000].rfind('\n').unwrap()];
+    assert!(part.contains(FACT));
+    part
+}
+
+/// The window after the answer, with temperature 0.
+fn answered() -> Window {
+    let built_in = built_in::model_folder().unwrap();
+    let mut window = Window::with_engine(model_engine(ModelEngineOptions { built_in, ..Default::default() }));
     window.until(|store| store.model_info().is_some());
-    assert!(window.store().model_info().is_some_and(|info| info.sparse_from == Some(2048)));
-    window.ask_sample();
-    assert!(last_text(window.store()).contains("4821"), "{}", last_text(window.store()));
-    let chat = window.store().chat().expect("a chat");
-    assert_eq!(chat.path()[1].finish, Some(FinishReason::EndOfText));
-    let reading = window.store().reading().expect("a reading");
-    assert_eq!(reading.last_step().map(|step| step.mode), Some(Mode::Sparse));
-    let fact = logbook(110).find("4821").expect("the fact") as u32;
-    let document = window.store().sample.as_ref().expect("the sample").id;
-    let source = foveal::desktop::messages::Source::Document(document);
-    let blocks = foveal::desktop::attention::blocks_of(&reading.map, reading.block_size(), source, &(fact..fact + 4));
-    let read = blocks.map(|block| reading.block_sums(block).1).max();
-    assert!(read > Some(0), "the passage that holds the answer was chosen at some token");
+    assert_eq!(window.store().model_info().unwrap().sparse_from, Some(2048));
+    let mut settings = window.store().chat().unwrap().settings.clone();
+    settings.sampling.temperature = 0.0;
+    window.app().act(Action::ChatSettings(Box::new(settings)));
+    window.app().act(Action::DocumentRead(Document::new("memories.txt".into(), document())));
+    window.settle();
     window.type_into("Message", QUESTION);
     window.click("Send");
-    window.until(|store| store.work.is_none());
-    let stats = window.store().chat().expect("a chat").path()[3].stats.clone().expect("figures");
-    assert!(stats.reused_tokens > 5000, "the second question costs only its own tokens: {stats:?}");
-    window.app().act(Action::Regenerate(3));
+    window.until(|store| store.work.is_none() && last_text(store).len() > 3);
+    window
+}
+
+/// The steps that `foveal generate --json --trace` prints for the same document and question.
+fn generated(folder: &Path) -> (String, Vec<StepTrace>) {
+    let path = folder.join("memories.txt");
+    std::fs::write(&path, document()).unwrap();
+    let path = path.to_str().unwrap();
+    let out =
+        foveal(&["generate", "--document", path, "--prompt", QUESTION, "--temperature", "0", "--json", "--trace"]).ok();
+    let (mut text, mut steps) = (String::new(), Vec::new());
+    for line in out.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        if event["event"] != "token" {
+            continue;
+        }
+        text.push_str(event["text"].as_str().unwrap());
+        if !event["trace"].is_null() {
+            steps.push(serde_json::from_value(event["trace"].clone()).unwrap());
+        }
+    }
+    (text, steps)
+}
+
+#[test]
+fn what_the_window_draws_is_what_generate_traces() {
+    let folder = tempfile::tempdir().unwrap();
+    let (text, steps) = generated(folder.path());
+    let mut window = answered();
+    assert_eq!(last_text(window.store()), text);
+    assert!(text.contains("8743"), "{text}");
+    let chat = window.store().chat().unwrap();
+    assert_eq!(chat.path()[1].finish, Some(FinishReason::EndOfText));
+    assert!(steps.len() > 5, "{}", steps.len());
+    let reading = window.store().reading().unwrap();
+    assert_eq!(reading.written.len(), steps.len());
+    // The steps themselves.
+    for (token, (written, step)) in reading.written.iter().zip(&steps).enumerate() {
+        let drawn = written.step.as_deref().unwrap();
+        assert_eq!((drawn.mode, drawn.cache_length as usize), (Mode::Sparse, step.position + 1), "token {token}");
+        for reader in 0..step.readers.len() {
+            assert_eq!(drawn.free(reader), step.free_blocks(reader).collect::<Vec<_>>(), "token {token}, {reader}");
+        }
+    }
+    // Ribbon and tints: mean votes over the answer.
+    let votes = window.app().drawn_votes().to_vec();
+    let mut expected = vec![0.0_f32; votes.len()];
+    for step in &steps {
+        for (sum, votes) in expected.iter_mut().zip(step.votes()) {
+            *sum += votes as f32 / steps.len() as f32;
+        }
+    }
+    for (block, (drawn, counted)) in votes.iter().zip(&expected).enumerate() {
+        assert!((drawn - counted).abs() < 1e-3, "block {block}: {drawn} {counted}");
+    }
+    assert!(expected.iter().copied().fold(0.0, f32::max) > 1.0);
+    // Matrix and waterfall, with a column for each block: dark or not as each reader chose or did not.
+    let last = steps.len() - 1;
+    window.app().act(Action::FocusTokens(Some(last..last + 1)));
+    window.settle();
+    let columns = steps[last].position / steps[last].block_size + 1;
+    let (matrix, waterfall) = window.app().drawn_panels(columns);
+    for (reader, row) in matrix.iter().enumerate() {
+        for (block, heat) in row.iter().enumerate() {
+            let chosen = steps[last].free_blocks(reader).any(|free| free as usize == block);
+            assert_eq!(*heat > 0.0, chosen, "reader {reader}, block {block}: {heat}");
+        }
+    }
+    assert_eq!((matrix.len(), waterfall.len()), (steps[last].readers.len(), steps.len()));
+    for (token, (row, step)) in waterfall.iter().zip(&steps).enumerate() {
+        let votes = step.votes();
+        // No chosen block has more heat than one with more votes.
+        let mut by_votes: Vec<usize> = (0..votes.len().min(row.len())).collect();
+        by_votes.sort_by_key(|block| votes[*block]);
+        for pair in by_votes.windows(2) {
+            assert!(row[pair[0]] <= row[pair[1]] + 1e-6, "token {token}: {pair:?}");
+        }
+        assert!(row.iter().any(|heat| *heat > 0.0), "token {token}");
+    }
+}
+
+#[test]
+fn the_plan_knows_the_memory_that_can_be_known() {
+    let built_in = built_in::model_folder().unwrap();
+    let mut window = Window::with_engine(model_engine(ModelEngineOptions { built_in, ..Default::default() }));
+    window.until(|store| store.model_info().is_some());
+    let shared = |gpu: &foveal::gpu::Gpu| gpu.adapter.software || gpu.adapter.kind == "integrated GPU";
+    let known = gpu_variants().first().is_none_or(|(_, gpu)| shared(gpu));
+    window.click("Model: Built-in model");
+    window.click_first("Built-in model");
+    window.until(|store| matches!(store.plan, PlanState::Ready(..)));
+    let PlanState::Ready(plan) = &window.store().plan else { unreachable!() };
+    assert_eq!(plan.available_mib.is_some(), known, "{plan:?}");
+    assert!(plan.available_mib.is_none_or(|mib| mib > 64));
+    assert_eq!(window.has_part("is not told by its driver"), !known);
+}
+
+#[test]
+fn a_hidden_passage_is_not_read_and_a_pinned_one_is() {
+    let mut window = answered();
+    let fact = document().find(FACT).unwrap() as u32;
+    let id = window.store().documents.keys().copied().next().unwrap();
+    let bytes = fact..fact + FACT.len() as u32;
+    let votes = |window: &Window| {
+        let reading = window.store().reading().unwrap();
+        let blocks = blocks_of(&reading.map, reading.block_size(), Source::Document(id), &bytes);
+        assert!(!blocks.is_empty());
+        let steps = reading.written.iter().filter_map(|written| written.step.as_deref());
+        let forced = steps.clone().filter(|step| blocks.clone().any(|block| step.forced.contains(&block))).count();
+        let chosen = blocks.clone().map(|block| reading.block_sums(block).1).max().unwrap();
+        (chosen, forced, steps.count())
+    };
+    let (chosen, forced, _) = votes(&window);
+    assert!(chosen > 0 && forced == 0, "the passage that holds the answer was chosen at some token");
+    for (rule, note) in [(PinRule::Exclude, "hidden"), (PinRule::Require, "always read")] {
+        // Whole blocks around the fact.
+        let reading = window.store().reading().unwrap();
+        let blocks = blocks_of(&reading.map, reading.block_size(), Source::Document(id), &bytes);
+        let size = reading.block_size();
+        let first = reading.map.bytes(blocks.start * size).unwrap().start;
+        let end = reading.map.bytes(blocks.end * size - 1).unwrap().end;
+        let pin = Pin { document: id, bytes: first..end, rule };
+        window.app().act(Action::AddPin(pin.clone()));
+        window.settle();
+        assert!(window.has_part(note));
+        window.click_first("Answer again");
+        window.until(|store| store.work.is_none());
+        let (chosen, forced, steps) = votes(&window);
+        assert!(steps > 0);
+        match rule {
+            PinRule::Exclude => assert_eq!((chosen, forced), (0, 0), "hidden"),
+            PinRule::Require => assert_eq!((chosen, forced), (0, steps), "pinned"),
+        }
+        let stats = window.store().chat().unwrap().path()[1].stats.clone().unwrap();
+        assert!(stats.reused_tokens > 2000, "the document is not read again: {stats:?}");
+        window.app().act(Action::RemovePin(pin));
+    }
+    window.app().act(Action::Regenerate(1));
     window.until(|store| store.work.as_ref().is_some_and(|work| work.tokens > 0));
     window.app().act(Action::Stop);
     assert!(window.store().work.is_none());

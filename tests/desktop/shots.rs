@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use foveal::desktop::fake::{Script, Trouble};
 use foveal::desktop::store::settings::ThemeChoice;
-use foveal::desktop::store::{Action, Dialog, Phase};
+use foveal::desktop::store::{Action, Dialog, Phase, PlanState};
 
 use super::window::{QUESTION, Window};
 
@@ -33,6 +33,13 @@ fn pictures() {
     window.shot(&folder.join("04-answered.png"));
     window.click("1 · line 75");
     window.shot(&folder.join("05-block-card.png"));
+    window.click("Hide this passage and answer again");
+    window.until(|store| store.work.is_none());
+    window.shot(&folder.join("19-what-if.png"));
+    window.click("line 75 hidden ×");
+    window.app().act(Action::ShowVersion(2, -1));
+    window.settle();
+    window.click("1 · line 75");
     window.click_first("Show or hide reading details");
     window.shot(&folder.join("06-readers.png"));
     window.click("Over time");
@@ -53,6 +60,7 @@ fn pictures() {
     window.app().act(Action::Open(Dialog::Models));
     window.settle();
     window.click("Built-in model");
+    window.until(|store| matches!(store.plan, PlanState::Ready(..)));
     window.shot(&folder.join("12-models.png"));
     window.app().act(Action::Close);
     window.app().act(Action::Open(Dialog::Palette));

@@ -8,7 +8,7 @@ use foveal::desktop::messages::{
     ModelChoice, ModelInfo, Part, Role, Source, Stats, StepTrace, Token, WorkId,
 };
 use foveal::desktop::store::{
-    Action, Chat, ChatSettings, Document, Effect, ModelState, Notice, Phase, Settings, Store,
+    Action, Chat, ChatSettings, Document, Effect, Given, ModelState, Notice, Phase, Settings, Store,
 };
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ fn info() -> ModelInfo {
 
 /// A store with a model.
 fn ready() -> Store {
-    let mut store = Store::new(Settings::default(), 1000);
+    let mut store = Store::new(Settings::default(), Given::default(), 1000);
     let effects = store.apply(Action::Load(ModelChoice::BuiltIn));
     let Some(Effect::Send(Command::Load(load, ..))) = effects.last() else { panic!("no load in {effects:?}") };
     store.event(Event::LoadProgress(*load, LoadStage::Weights, 1, 2));
@@ -330,4 +330,26 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn flags_hold_for_this_run_until_the_window_says_otherwise() {
+    let chat = ChatSettings { attention: AttentionChoice::Sparse, ..ChatSettings::default() };
+    let given = Given { device: Some("radeon".into()), context: Some(4096), chat: Some(chat) };
+    let mut store = Store::new(Settings { device: Some("geforce".into()), ..Settings::default() }, given, 1000);
+    let loaded = |effects: Vec<Effect>| {
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::Send(Command::Load(_, _, options)) => Some((options.device, options.context)),
+            _ => None,
+        })
+    };
+    assert_eq!(store.chat().unwrap().settings.attention, AttentionChoice::Sparse);
+    let options = loaded(store.apply(Action::Load(ModelChoice::BuiltIn)));
+    assert_eq!(options, Some((Some("radeon".into()), Some(4096))));
+    assert_eq!(store.settings.device.as_deref(), Some("geforce"), "flags are not kept");
+    let settings = Settings { device: Some("intel".into()), ..store.settings.clone() };
+    let effects = store.apply(Action::Settings(Box::new(settings)));
+    assert!(effects.contains(&Effect::SaveSettings));
+    let options = loaded(store.apply(Action::Reload));
+    assert_eq!(options, Some((Some("intel".into()), Some(4096))));
 }

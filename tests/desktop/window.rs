@@ -111,6 +111,9 @@ impl Window {
             model: Some(ModelChoice::BuiltIn),
             sample: Some(("Logbook.txt".into(), logbook(110), QUESTION.into())),
             documents: Vec::new(),
+            device: None,
+            context: None,
+            chat: None,
         }
     }
 

@@ -1,3 +1,4 @@
+use foveal::block_marks::BlockMarks;
 use foveal::gpu::{Element, Gpu};
 use foveal::ops::AttendSparse;
 use foveal::ops::attend_sparse::AttendSparseArgs;
@@ -12,7 +13,7 @@ fn random_ids(case: &Case, start: usize, tokens: usize) -> Vec<u32> {
     let mut random = Random::new(start as u64 + 17);
     let blocks = case.capacity / case.settings.block_size;
     let scores: Vec<f32> = (0..case.shape.kv_heads * tokens * blocks).map(|_| random.unit()).collect();
-    reference::select_blocks(&scores, case.shape.kv_heads, tokens, &case.settings, start)
+    reference::select_blocks(&scores, case.shape.kv_heads, tokens, &case.settings, start, &BlockMarks::default())
 }
 
 fn check(gpu: &Gpu, op: &AttendSparse, case: &Case, start: usize, tokens: usize, decode: bool) {

@@ -1,3 +1,4 @@
+use foveal::block_marks::BlockMarks;
 use foveal::gpu::{Element, Gpu};
 use foveal::ops::SelectBlocks;
 use foveal::ops::select_blocks::SelectBlocksArgs;
@@ -8,15 +9,27 @@ use super::sparse_chain::{medium, small};
 use crate::harness::{Random, on_each_gpu, poisoned, recorder, upload_f32};
 
 fn check(gpu: &Gpu, settings: SparseSettings, start: usize, tokens: usize, score: impl FnMut() -> f32) {
+    check_marked(gpu, settings, (start, tokens), &BlockMarks::default(), score);
+}
+
+fn check_marked(
+    gpu: &Gpu,
+    settings: SparseSettings,
+    (start, tokens): (usize, usize),
+    marks: &BlockMarks,
+    score: impl FnMut() -> f32,
+) {
     let blocks = (start + tokens).div_ceil(settings.block_size) + 3;
     let scores: Vec<f32> = std::iter::repeat_with(score).take(2 * tokens * blocks).collect();
     let op = SelectBlocks::new(gpu, HeadShape::new(4, 2, 32).unwrap(), settings).unwrap();
     let ids = &poisoned(gpu, "ids", &op.ids_shape(tokens), Element::U32);
     let mut recorder = recorder(gpu);
     let scores_on_gpu = &upload_f32(gpu, "scores", &[2, tokens, blocks], &scores);
-    op.record(gpu, &mut recorder, &SelectBlocksArgs { scores: scores_on_gpu, ids, start, tokens }).unwrap();
+    let flags = &gpu.upload("marks", &[blocks], Element::U32, &marks.flags(blocks)).unwrap();
+    let args = SelectBlocksArgs { scores: scores_on_gpu, ids, marks: flags, marks_from: marks.from(), start, tokens };
+    op.record(gpu, &mut recorder, &args).unwrap();
     let got = recorder.read::<u32>(gpu, ids).unwrap();
-    let expected = reference::select_blocks(&scores, 2, tokens, &settings, start);
+    let expected = reference::select_blocks(&scores, 2, tokens, &settings, start, marks);
     for (row, (got, expected)) in got.chunks(settings.budget()).zip(expected.chunks(settings.budget())).enumerate() {
         assert_eq!(got, expected, "{settings:?}, position {}, KV head {}", start + row / 2, row % 2);
     }
@@ -50,9 +63,36 @@ fn a_million_tokens() {
         let op = SelectBlocks::new(gpu, HeadShape::new(4, 2, 32).unwrap(), SparseSettings::MINICPM4_1).unwrap();
         let scores = &poisoned(gpu, "scores", &[2, 1, 32_769], Element::F32);
         let ids = &poisoned(gpu, "ids", &op.ids_shape(1), Element::U32);
-        let args = SelectBlocksArgs { scores, ids, start: 32_768 * 64, tokens: 1 };
+        let marks = &poisoned(gpu, "marks", &[32_768], Element::U32);
+        let start = 32_768 * 64;
+        let args = SelectBlocksArgs { scores, ids, marks, marks_from: usize::MAX, start, tokens: 1 };
         let error = op.record(gpu, &mut recorder(gpu), &args).unwrap_err().to_string();
         assert!(error.contains("at most 32768"), "{error}");
+        let marks = &poisoned(gpu, "marks", &[99], Element::U32);
+        let args = SelectBlocksArgs { scores, ids, marks, marks_from: 0, start: 99 * 64, tokens: 1 };
+        let error = op.record(gpu, &mut recorder(gpu), &args).unwrap_err().to_string();
+        assert!(error.contains("block marks"), "{error}");
+    });
+}
+
+#[test]
+fn marks_rule_over_scores() {
+    on_each_gpu(|gpu| {
+        let settings = medium(Variant::Local33, Lse::Coarse);
+        let mut random = Random::new(14);
+        let every = |first: usize, step: usize| (first..700).step_by(step).collect::<Vec<_>>();
+        // Few pinned ones, more than there are places, all excluded but a few, and marks on the blocks read anyway.
+        for marks in [
+            BlockMarks::new(5040, vec![3, 17, 250], vec![4, 90, 91, 5000]),
+            BlockMarks::new(5040, every(0, 2), vec![]),
+            BlockMarks::new(5039, every(1, 40), every(0, 1)),
+            BlockMarks::new(0, vec![0], vec![1, 313, 314]),
+        ] {
+            // Scores of zero beside excluded ones, ties, and a chunk that the marks begin in.
+            check_marked(gpu, settings, (5000, 70), &marks, || random.below(3) as f32);
+            check_marked(gpu, settings, (5100, 1), &marks, || random.unit());
+            check_marked(gpu, settings, (0, 70), &marks, || random.unit());
+        }
     });
 }
 
@@ -74,7 +114,20 @@ fn no_free_blocks_and_no_init_blocks() {
 fn twin_by_hand() {
     // Budget 5 of blocks of 16: block 0, three local ones in 4.1 and one free; two local ones and two free in 4.0.
     let scores = [9.0, 1.0, 3.0, 3.0, 2.0, 9.0, 9.0, 9.0, 9.0];
-    let select = |variant, position| reference::select_blocks(&scores, 1, 1, &small(variant, Lse::Coarse), position);
+    let marked = |variant, position, marks: &BlockMarks| {
+        reference::select_blocks(&scores, 1, 1, &small(variant, Lse::Coarse), position, marks)
+    };
+    let select = |variant, position| marked(variant, position, &BlockMarks::default());
+    let marks = |from, pinned: &[usize], excluded: &[usize]| BlockMarks::new(from, pinned.to_vec(), excluded.to_vec());
+    // Block 2 would be chosen; 3 and 1 are the next. Forced blocks and texts that fit do not care.
+    assert_eq!(marked(Variant::Local33, 7 * 16, &marks(7 * 16, &[], &[2])), [0, 3, 5, 6, 7]);
+    assert_eq!(marked(Variant::Local33, 7 * 16, &marks(7 * 16 + 1, &[], &[2])), [0, 2, 5, 6, 7]);
+    assert_eq!(marked(Variant::Local33, 7 * 16, &marks(0, &[1], &[])), [0, 1, 5, 6, 7]);
+    assert_eq!(marked(Variant::Local33, 7 * 16, &marks(0, &[1, 4], &[0, 7])), [0, 4, 5, 6, 7]);
+    assert_eq!(marked(Variant::Local33, 7 * 16, &marks(0, &[2], &[2])), [0, 3, 5, 6, 7]);
+    assert_eq!(marked(Variant::Local33, 79, &marks(0, &[], &[1, 2])), [0, 1, 2, 3, 4]);
+    // With all of them excluded the first of the excluded ones fill the budget.
+    assert_eq!(marked(Variant::Local33, 7 * 16, &marks(0, &[], &[1, 2, 3, 4])), [0, 1, 5, 6, 7]);
     assert_eq!(select(Variant::Local33, 7 * 16), [0, 2, 5, 6, 7]);
     assert_eq!(select(Variant::Local32, 7 * 16), [0, 2, 5, 6, 7]);
     assert_eq!(select(Variant::Local32, 7 * 16 - 1), [0, 2, 3, 5, 6]);

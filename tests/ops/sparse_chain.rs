@@ -1,5 +1,6 @@
 //! The four sparse ops together, on the device and as twins, and the cases that their own tests share.
 
+use foveal::block_marks::BlockMarks;
 use foveal::gpu::{Element, Gpu, Recorder, Tensor};
 use foveal::ops::attend_sparse::AttendSparseArgs;
 use foveal::ops::compress_keys::CompressKeysArgs;
@@ -97,7 +98,14 @@ impl Case {
         let (fine, coarse) = self.compressed();
         let q = self.q_from(start, tokens);
         let scores = reference::score_blocks(q, &fine, &coarse, &self.shape, &self.settings, self.capacity, start);
-        let ids = reference::select_blocks(&scores, self.shape.kv_heads, tokens, &self.settings, start);
+        let ids = reference::select_blocks(
+            &scores,
+            self.shape.kv_heads,
+            tokens,
+            &self.settings,
+            start,
+            &BlockMarks::default(),
+        );
         let out = self.attended(start, tokens, &ids);
         (scores, ids, out)
     }
@@ -198,7 +206,9 @@ impl<'a> Chain<'a> {
             true => self.score.record_decode(gpu, recorder, &args).unwrap(),
             false => self.score.record_prefill(gpu, recorder, &args).unwrap(),
         }
-        self.select.record(gpu, recorder, &SelectBlocksArgs { scores, ids, start, tokens }).unwrap();
+        let marks = &gpu.tensor("marks", &[(start + tokens).div_ceil(16)], Element::U32).unwrap();
+        let select = SelectBlocksArgs { scores, ids, marks, marks_from: usize::MAX, start, tokens };
+        self.select.record(gpu, recorder, &select).unwrap();
         let args = AttendSparseArgs { q, keys, values, ids, partials: &self.partials, out, start, tokens };
         match decode {
             true => self.attend.record_decode(gpu, recorder, &args).unwrap(),

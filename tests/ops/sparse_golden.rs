@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use foveal::block_marks::BlockMarks;
 use foveal::reference::{self, NO_BLOCK};
 use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
 use half::{bf16, f16};
@@ -243,7 +244,7 @@ fn check_reference_run(
                 close("scores", &got[head * held..][free], expected, 1e-9, 1e-4);
             }
         }
-        let ids = reference::select_blocks(&got, kv_heads, 1, &settings, position);
+        let ids = reference::select_blocks(&got, kv_heads, 1, &settings, position, &BlockMarks::default());
         assert_eq!(ids, expected_ids[i * per_token..][..per_token], "{name}.{run}, position {position}");
         let block = settings.block_size;
         let got = reference::attend_sparse(q, &keys, &values, &ids, &shape, block, capacity, position);

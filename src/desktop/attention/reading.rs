@@ -211,6 +211,8 @@ impl Reading {
             chance: self.last.as_deref().map_or(0.0, |step| chance(step, &ReaderFilter::All)),
             readers: self.last.as_deref().map_or(0.0, |step| step.readers() as f32),
             forced: self.last.as_ref().map(|step| step.forced.clone()).unwrap_or_default(),
+            pinned: self.last.as_ref().map(|step| step.pinned.clone()).unwrap_or_default(),
+            excluded: self.last.as_ref().map(|step| step.excluded.clone()).unwrap_or_default(),
             sparse: self.sparse_steps > 0,
         }
     }

@@ -54,6 +54,10 @@ pub struct Shade {
     pub readers: f32,
     /// Blocks that are read by rule in the last of these steps.
     pub forced: Vec<u32>,
+    /// Blocks that the user pinned, of the last of these steps.
+    pub pinned: Vec<u32>,
+    /// Blocks that the user excluded, of the last of these steps.
+    pub excluded: Vec<u32>,
     /// False when every one of these steps was dense: then there is nothing to shade.
     pub sparse: bool,
 }
@@ -80,6 +84,8 @@ impl Shade {
             }
             shade.sparse = true;
             shade.forced.clone_from(&step.forced);
+            shade.pinned.clone_from(&step.pinned);
+            shade.excluded.clone_from(&step.excluded);
             shade.chance += weight * chance(step, filter);
             weights += weight;
             if shade.votes.len() < step.blocks() as usize {

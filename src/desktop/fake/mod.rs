@@ -6,6 +6,8 @@
 
 mod prompt;
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
@@ -28,6 +30,8 @@ pub enum Trouble {
     ContextFull,
     /// The device is lost after this many tokens.
     LostAfter(u32),
+    /// The device is lost after this many tokens and comes back by itself.
+    RecoversAfter(u32),
     /// The engine panics after this many tokens.
     PanicAfter(u32),
 }
@@ -88,6 +92,13 @@ impl Script {
 
 const BLOCK: u32 = 64;
 const CONTEXT: u32 = 131_072;
+
+/// What the readers of an answer go to, must go to, and may not.
+struct Wanted {
+    hot: Option<Range<u32>>,
+    pinned: BTreeSet<u32>,
+    excluded: BTreeSet<u32>,
+}
 
 struct Fake {
     script: Script,
@@ -226,10 +237,16 @@ impl Fake {
         let generation = request.generation;
         let first_token = start.elapsed().as_secs_f32() + self.script.token.as_secs_f32();
         let quote = find_quote(request);
-        let hot = quote.as_ref().map(|quote| {
-            let tokens = super::attention::tokens_of(map, Source::Document(quote.document), &quote.bytes);
-            tokens.start / BLOCK..tokens.end.div_ceil(BLOCK)
-        });
+        let blocks_of = |document, bytes| super::attention::blocks_of(map, BLOCK, Source::Document(document), bytes);
+        let marked = |rule: PinRule| {
+            let own = request.pins.iter().filter(|pin| pin.rule == rule);
+            own.flat_map(|pin| blocks_of(pin.document, &pin.bytes)).collect::<BTreeSet<u32>>()
+        };
+        let wanted = Wanted {
+            hot: quote.as_ref().map(|quote| blocks_of(quote.document, &quote.bytes)),
+            pinned: marked(PinRule::Require),
+            excluded: marked(PinRule::Exclude),
+        };
         let answer = self.script.answer.clone().unwrap_or_else(|| answer_text(request, quote.as_ref()));
         let mut parts: Vec<(Part, &str)> = Vec::new();
         if request.thinking {
@@ -254,13 +271,23 @@ impl Fake {
                     let error = EngineError { kind: FailureKind::DeviceLost, message: message.into() };
                     return self.say(Event::Failed(Some(generation), error));
                 }
+                Some(Trouble::RecoversAfter(tokens)) if tokens == written => {
+                    self.script.trouble = None;
+                    self.say(Event::DeviceLost(generation, "the driver was restarted".into()));
+                    for done in [0, map.len() / 2, map.len()] {
+                        std::thread::sleep(10 * self.script.token);
+                        let seconds = start.elapsed().as_secs_f32();
+                        self.say(Event::PrefillProgress(generation, done, map.len(), seconds));
+                    }
+                    self.say(Event::DeviceRestored(generation));
+                }
                 // The panic hook would print; resuming does not, and arrives in the same place.
                 Some(Trouble::PanicAfter(tokens)) if tokens == written => {
                     std::panic::resume_unwind(Box::new("scripted panic"))
                 }
                 _ => {}
             }
-            let step = self.step(request, map.len() + written, hot.clone(), written, &mut random);
+            let step = self.step(request, map.len() + written, &wanted, written, &mut random);
             if mode != Some(step.mode) {
                 if mode.is_some() {
                     self.say(Event::ModeChanged(generation, step.mode, step.cache_length));
@@ -296,7 +323,7 @@ impl Fake {
         &self,
         request: &GenerateRequest,
         cache_length: u32,
-        hot: Option<std::ops::Range<u32>>,
+        wanted: &Wanted,
         written: u32,
         random: &mut u64,
     ) -> StepTrace {
@@ -311,23 +338,24 @@ impl Fake {
         }
         let blocks = cache_length.div_ceil(BLOCK);
         let local = blocks.saturating_sub(script.local);
-        let forced = |block: u32| block == 0 || block >= local;
-        let excluded = request.pins.iter().any(|pin| pin.rule == PinRule::Exclude);
+        let Wanted { hot, pinned, excluded } = wanted;
+        let forced = |block: u32| block == 0 || block >= local || pinned.contains(&block);
         let readers = script.layers * script.kv_heads;
+        let most = ((1 + script.local + script.free) as usize).min((blocks as usize).saturating_sub(excluded.len()));
         let selected: Vec<Vec<u32>> = (0..readers)
             .map(|reader| {
-                let mut own: Vec<u32> = (local..blocks).chain([0]).collect();
+                let mut own: Vec<u32> = (0..blocks).filter(|block| forced(*block)).collect();
                 let keen = (reader + written / 7) % 5 < 1 + 3 * reader / readers.max(1);
-                if let Some(hot) = hot.clone().filter(|_| keen && !excluded) {
-                    own.extend(hot.filter(|block| !forced(*block)));
+                if let Some(hot) = hot.clone().filter(|_| keen) {
+                    own.extend(hot.filter(|block| !forced(*block) && !excluded.contains(block)));
                 }
-                while own.len() < (1 + script.local + script.free) as usize && own.len() < blocks as usize {
+                while own.len() < most {
                     *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                     // A few favourites for some tokens at a time, as real readers have.
                     let wander = (*random >> 33) as u32 % blocks;
                     let favourite = (written / 9 + reader * 17) * 31 % blocks;
                     let block = if *random & 3 == 0 { favourite } else { wander };
-                    if !own.contains(&block) {
+                    if !own.contains(&block) && !excluded.contains(&block) {
                         own.push(block);
                     }
                 }
@@ -336,5 +364,6 @@ impl Fake {
             .collect();
         let lists = selected.iter().map(Vec::as_slice);
         StepTrace::sparse(cache_length, BLOCK, script.layers, script.kv_heads, lists, forced)
+            .with_marks(pinned.iter().copied().collect(), excluded.iter().copied().collect())
     }
 }

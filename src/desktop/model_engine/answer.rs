@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::open::OpenModel;
+use super::pins;
 use crate::chat_template::{Message, Role as TemplateRole};
 use crate::conversation::{Conversation, Document, Source as ContextSource};
 use crate::desktop::engine::EngineSide;
@@ -29,8 +30,10 @@ pub(super) fn write(model: &mut OpenModel, request: &GenerateRequest, side: &Eng
         let small = |byte: usize| u32::try_from(byte).unwrap_or(u32::MAX);
         map.push(source(request, token.source), small(token.bytes.start)..small(token.bytes.end));
     }
+    let marks = pins::marks(&request.pins, &map, model.info.block_size);
     side.events.send(Event::Context(generation, Arc::new(map)));
     let prompt: Vec<u32> = context.iter().map(|token| token.id).collect();
+    model.session.set_marks(marks)?;
     model.session.set_trace(request.trace);
     model.session.set_attention(match request.attention {
         AttentionChoice::Auto => Attention::Auto,
@@ -172,7 +175,9 @@ fn step(trace: &trace::StepTrace, layers: u32) -> StepTrace {
     let blocks = trace.position / trace.block_size.max(1) + 1;
     let all_fit = trace.readers.iter().all(|ids| ids.len() == blocks);
     let readers = trace.readers.iter().map(Vec::as_slice);
-    StepTrace::sparse(length, block_size, layers, kv_heads, readers, |block| all_fit || trace.is_forced(block))
+    let is_forced = |block| all_fit || trace.is_forced(block);
+    StepTrace::sparse(length, block_size, layers, kv_heads, readers, is_forced)
+        .with_marks(trace.pinned.clone(), trace.excluded.clone())
 }
 
 /// Tells thinking from the answer by the marks that models write around it.

@@ -3,7 +3,9 @@
 
 mod answer;
 mod open;
+mod pins;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -12,16 +14,32 @@ use std::time::Duration;
 use super::engine::{EngineLoop, EngineSide};
 use super::messages::{Command, DeviceInfo, EngineError, Event, LoadOptions, ModelChoice, WorkId};
 use crate::error::{Error, Result};
-use crate::gpu::adapter;
+use crate::gpu::{Feature, adapter};
+use crate::model;
 use open::OpenModel;
 
 /// What the engine needs to know from outside the window.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ModelEngineOptions {
     /// Folder of the built-in model.
     pub built_in: PathBuf,
     /// Folder for compiled pipelines; none keeps them in memory only.
     pub pipeline_cache: Option<PathBuf>,
+    /// Abilities of the adapter to leave unused.
+    pub without: BTreeSet<Feature>,
+    /// How to load where the window has no opinion.
+    pub load: model::LoadOptions,
+    /// The model that `load.sparse_config` is for.
+    pub named: Option<ModelChoice>,
+}
+
+impl ModelEngineOptions {
+    /// What the window asks for, over what was given at the start.
+    fn load_options(&self, choice: &ModelChoice, asked: &LoadOptions) -> model::LoadOptions {
+        let context = asked.context.map(|tokens| tokens as usize);
+        let sparse_config = self.load.sparse_config.clone().filter(|_| self.named.as_ref() == Some(choice));
+        model::LoadOptions { context, sparse_config, ..self.load.clone() }
+    }
 }
 
 /// Name of the processor in the list of devices.
@@ -63,7 +81,7 @@ impl ModelEngine {
     fn obey(&mut self, command: Command) {
         match command {
             Command::ListDevices => self.say(Event::Devices(devices())),
-            Command::Plan(choice, options) => match open::plan(&self.path(&choice), choice, &options) {
+            Command::Plan(choice, options) => match open::plan(&self.path(&choice), choice, &options, &self.options) {
                 Ok(plan) => self.say(Event::Planned(plan)),
                 Err(error) => self.fail(None, &error),
             },
@@ -91,8 +109,13 @@ impl ModelEngine {
                     self.fail(Some(request.generation), &error);
                 }
             }
-            // The length of submits is chosen when a model is opened.
-            Command::Responsive(_) | Command::Shutdown => {}
+            // An answer that is being written keeps its pace; the next one has the new.
+            Command::Responsive(responsive) => {
+                if let Some(model) = &mut self.model {
+                    model.session.set_submit_budget(open::submit_budget(responsive));
+                }
+            }
+            Command::Shutdown => {}
         }
     }
 
@@ -114,7 +137,7 @@ impl ModelEngine {
             Ok(())
         };
         let path = self.path(choice);
-        let model = OpenModel::open(&path, choice, options, self.options.pipeline_cache.clone(), &mut progress)?;
+        let model = OpenModel::open(&path, choice, options, &self.options, &mut progress)?;
         self.say(Event::Loaded(load, model.info.clone()));
         self.model = Some(model);
         Ok(())

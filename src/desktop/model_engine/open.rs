@@ -1,10 +1,10 @@
 //! Opening a model: plan, device, weights, tokenizer, template.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::PROCESSOR;
+use super::{ModelEngineOptions, PROCESSOR};
 use crate::chat_template::ChatTemplate;
 use crate::desktop::messages::{LoadOptions, LoadStage, MemoryPlan, ModelChoice, ModelInfo};
 use crate::error::{Error, Result};
@@ -31,8 +31,9 @@ pub(super) struct OpenModel {
 /// Hears of progress; an error ends the loading.
 pub(super) type Progress<'a> = dyn FnMut(LoadStage, u64, u64) -> Result<()> + 'a;
 
-fn model_options(options: &LoadOptions) -> model::LoadOptions {
-    model::LoadOptions { context: options.context.map(|tokens| tokens as usize), ..Default::default() }
+/// Longest submit.
+pub(super) fn submit_budget(responsive: bool) -> Duration {
+    if responsive { SMOOTH } else { FAST }
 }
 
 fn small(number: usize) -> u32 {
@@ -40,13 +41,22 @@ fn small(number: usize) -> u32 {
 }
 
 /// What a model would need, from its headers alone.
-pub(super) fn plan(path: &Path, choice: ModelChoice, options: &LoadOptions) -> Result<MemoryPlan> {
+pub(super) fn plan(
+    path: &Path,
+    choice: ModelChoice,
+    options: &LoadOptions,
+    given: &ModelEngineOptions,
+) -> Result<MemoryPlan> {
     let checkpoint = Checkpoint::open(path)?;
     let config = ModelConfig::new(checkpoint.config())?;
-    let context = model_options(options).context_for(&config);
+    let context = given.load_options(&choice, options).context_for(&config);
     let plan = model::MemoryPlan::new(&config, checkpoint.bytes(), context, PLANNED_CHUNK);
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-    let device = options.device.clone().or_else(|| adapter::list().into_iter().next().map(|found| found.name));
+    let adapter = match options.device.as_deref() {
+        Some(PROCESSOR) => None,
+        wanted => adapter::find(wanted)?,
+    };
+    let available = model::available_memory(adapter.as_ref());
     Ok(MemoryPlan {
         name: name(path, &choice),
         choice,
@@ -56,8 +66,8 @@ pub(super) fn plan(path: &Path, choice: ModelChoice, options: &LoadOptions) -> R
             ("workspace".into(), mib(plan.scratch)),
         ],
         context: small(context),
-        device: device.unwrap_or_else(|| "the processor".into()),
-        available_mib: None,
+        device: adapter.map_or_else(|| "the processor".into(), |adapter| adapter.name),
+        available_mib: available.map(|bytes| bytes >> 20),
     })
 }
 
@@ -75,7 +85,7 @@ impl OpenModel {
         path: &Path,
         choice: &ModelChoice,
         options: &LoadOptions,
-        pipeline_cache: Option<PathBuf>,
+        given: &ModelEngineOptions,
         progress: &mut Progress<'_>,
     ) -> Result<Self> {
         progress(LoadStage::Reading, 0, 1)?;
@@ -89,16 +99,19 @@ impl OpenModel {
             };
             progress(stage, done, total)
         };
-        let budget = if options.responsive { SMOOTH } else { FAST };
-        let model_options = model_options(options);
+        let budget = submit_budget(options.responsive);
+        let model_options = given.load_options(choice, options);
         let gpu = match options.device.as_deref() {
             Some(PROCESSOR) => None,
             device => match Gpu::open(&GpuOptions {
                 device: device.map(Into::into),
-                cache_folder: pipeline_cache,
+                without: given.without.clone(),
+                cache_folder: given.pipeline_cache.clone(),
                 faults: Faults::from_environment()?,
                 ..GpuOptions::default()
             }) {
+                // Kernels made for graphics cards, emulated on the processor, take twice the time of its own plain loops.
+                Ok(gpu) if gpu.adapter.software && device.is_none() => None,
                 Ok(gpu) => Some(Arc::new(gpu)),
                 // Without any driver the processor runs the model, and the name of the device says so.
                 Err(Error::NoAdapter { .. }) if device.is_none() => None,
@@ -138,7 +151,7 @@ fn info(
         sparse_from: (!experimental).then_some(small(config.sparse.dense_len)),
         sparse_experimental: experimental,
         can_think: template.can_switch_thinking(),
-        can_pin: false,
+        can_pin: true,
     }
 }
 

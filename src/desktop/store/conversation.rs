@@ -258,7 +258,8 @@ impl Store {
         while used(id) {
             id = id.saturating_add(1);
         }
-        self.chats.push(Chat::new(id, self.settings.new_chat.clone()));
+        let settings = self.given.chat.as_ref().unwrap_or(&self.settings.new_chat).clone();
+        self.chats.push(Chat::new(id, settings));
         self.select_chat(id);
     }
 

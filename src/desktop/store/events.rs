@@ -9,6 +9,8 @@ use crate::desktop::trace_data::ContextMap;
 
 /// Bytes of steps kept in memory; older answers keep only their sums.
 const TRACE_BYTES: usize = 96 << 20;
+/// Title of the notice that stands while a lost device is replaced.
+const DEVICE_LOST: &str = "The graphics device was lost";
 /// Tokens over which the speed is measured.
 const SPEED_TOKENS: usize = 48;
 
@@ -41,13 +43,14 @@ impl Store {
             Event::Token(token) => self.token(token),
             Event::Rest(generation, text) => self.rest(generation, &text),
             Event::DeviceLost(generation, detail) => {
-                if self.work.as_ref().is_some_and(|work| work.generation == generation) {
+                if self.working_on(generation).is_some() {
                     let words = format!("{detail}. The model is loaded again and the answer goes on.");
-                    self.notices.push(Notice::Problem("The graphics device was lost".into(), words));
+                    self.notices.push(Notice::Problem(DEVICE_LOST.into(), words));
                 }
             }
             Event::DeviceRestored(generation) => {
-                if self.work.as_ref().is_some_and(|work| work.generation == generation) {
+                self.notices.retain(|notice| !matches!(notice, Notice::Problem(title, _) if title == DEVICE_LOST));
+                if self.working_on(generation).is_some() {
                     self.notices.push(Notice::Done("The graphics device is back, nothing was lost".into()));
                 }
             }
@@ -207,7 +210,12 @@ impl Store {
         if error.kind == FailureKind::Crashed {
             effects.push(Effect::Respawn);
         }
-        self.notices.retain(|notice| !matches!(notice, Notice::Failure(_)));
+        let is_old = |notice: &Notice| match notice {
+            Notice::Failure(_) => true,
+            Notice::Problem(title, _) => title == DEVICE_LOST,
+            _ => false,
+        };
+        self.notices.retain(|notice| !is_old(notice));
         self.notices.push(Notice::Failure(error));
         effects
     }

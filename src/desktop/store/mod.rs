@@ -19,7 +19,7 @@ use std::ops::Range;
 pub use action::{Action, Dialog, Effect, HistoryRead, Notice, Pane};
 pub use chat::{Chat, ChatId, Message};
 pub use library::Document;
-pub use settings::{ChatSettings, Settings, ThemeChoice};
+pub use settings::{ChatSettings, Given, Settings, ThemeChoice};
 
 use super::attention::{ReaderFilter, Reading};
 use super::messages::{
@@ -195,6 +195,8 @@ pub struct Store {
     pub dialog: Option<Dialog>,
     /// Cards and notes, latest last.
     pub notices: Vec<Notice>,
+    /// What the command line asked for.
+    pub given: Given,
     /// Text looked for in chats.
     pub search: String,
     /// The comparison on screen.
@@ -211,8 +213,8 @@ pub struct Store {
 
 impl Store {
     /// An empty window with one empty chat.
-    pub fn new(settings: Settings, now: u64) -> Self {
-        let chat = Chat::new(now, settings.new_chat.clone());
+    pub fn new(settings: Settings, given: Given, now: u64) -> Self {
+        let chat = Chat::new(now, given.chat.as_ref().unwrap_or(&settings.new_chat).clone());
         Self {
             current: chat.id,
             chats: vec![chat],
@@ -226,6 +228,7 @@ impl Store {
             devices: Vec::new(),
             work: None,
             settings,
+            given,
             draft: Draft::default(),
             editing: None,
             renaming: None,
@@ -304,6 +307,16 @@ impl Store {
     /// The mode of the last step of the focused answer.
     pub fn mode(&self) -> Option<Mode> {
         self.reading().and_then(Reading::last_step).map(|step| step.mode)
+    }
+
+    /// True where an answer now would read everything, as far as is known: by the chat's choice, or as the answer in
+    /// focus did.
+    pub fn reads_densely(&self) -> bool {
+        match self.chat().map(|chat| chat.settings.attention) {
+            Some(AttentionChoice::Dense) => true,
+            Some(AttentionChoice::Sparse) => false,
+            _ => self.mode() == Some(Mode::Dense),
+        }
     }
 
     fn new_work(&mut self) -> WorkId {

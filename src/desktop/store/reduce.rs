@@ -117,7 +117,13 @@ impl Store {
                 self.focus.scrub = Some(token);
                 self.focus.tokens = None;
             }
-            Action::AddPin(pin) => return self.change_pins(|pins| pins.push(pin)),
+            Action::AddPin(pin) => {
+                return self.change_pins(|pins| {
+                    // One rule for a passage: the new one.
+                    pins.retain(|other| (other.document, &other.bytes) != (pin.document, &pin.bytes));
+                    pins.push(pin);
+                });
+            }
             Action::RemovePin(pin) => return self.change_pins(|pins| pins.retain(|other| *other != pin)),
             Action::Toggle(pane) => {
                 let shown = match pane {
@@ -162,8 +168,8 @@ impl Store {
 
     fn load_options(&self) -> LoadOptions {
         LoadOptions {
-            device: self.settings.device.clone(),
-            context: self.settings.context,
+            device: self.given.device.clone().or_else(|| self.settings.device.clone()),
+            context: self.given.context.or(self.settings.context),
             responsive: self.settings.responsive,
         }
     }
@@ -194,6 +200,15 @@ impl Store {
         let mut effects = vec![Effect::SaveSettings];
         if settings.responsive != self.settings.responsive {
             effects.push(Effect::Send(Command::Responsive(settings.responsive)));
+        }
+        if settings.device != self.settings.device {
+            self.given.device = None;
+        }
+        if settings.context != self.settings.context {
+            self.given.context = None;
+        }
+        if settings.new_chat != self.settings.new_chat {
+            self.given.chat = None;
         }
         self.settings = settings;
         effects

@@ -118,6 +118,17 @@ impl Default for Settings {
     }
 }
 
+/// What the command line asked for: holds for this run, is not kept, and gives way to what is chosen in the window.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Given {
+    /// The device.
+    pub device: Option<String>,
+    /// Tokens of context.
+    pub context: Option<u32>,
+    /// Settings of the first chat and of new ones.
+    pub chat: Option<ChatSettings>,
+}
+
 impl Settings {
     /// Puts a model first in the list of recent ones.
     pub fn remember(&mut self, choice: &ModelChoice) {

@@ -30,13 +30,12 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut 
     let last = first.saturating_add(size).min(reading.map.len()).saturating_sub(1);
     let place = main.map_or_else(String::new, |passage| place(store, passage));
     widgets::note(ui, format!("Tokens {} to {} · {place}", number(first), number(last)));
-    let words: Vec<&str> = passages.iter().filter_map(|passage| store.passage_text(passage)).collect();
-    let text = words.join(" ");
+    let text = card_text(store, reading, block);
     let palette = Palette::of(ui);
     egui::Frame::new().fill(palette.side).corner_radius(8).inner_margin(10).show(ui, |ui| {
         ui.set_width(ui.available_width());
         ScrollArea::vertical().id_salt("block text").max_height(72.0).show(ui, |ui| {
-            ui.label(RichText::new(text.trim()).font(theme::font(13.5)));
+            ui.label(RichText::new(&text).font(theme::font(13.5)));
         });
     });
     ui.add_space(4.0);
@@ -54,12 +53,19 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut 
             actions.push(Action::ShowBlock(block));
         }
         if widgets::icon_button(ui, icons::COPY, "Copy passage").clicked() {
-            actions.push(Action::Copy(text.trim().to_owned()));
+            actions.push(Action::Copy(text.clone()));
         }
         if let Some(Passage { source: Source::Document(document), bytes }) = main {
             pins(ui, store, *document, bytes, actions);
         }
     });
+}
+
+/// The text of a block as its card shows it.
+pub(crate) fn card_text(store: &Store, reading: &Reading, block: u32) -> String {
+    let passages = block_passages(&reading.map, reading.block_size(), block);
+    let words: Vec<&str> = passages.iter().filter_map(|passage| store.passage_text(passage)).collect();
+    words.join(" ").trim().to_owned()
 }
 
 fn place(store: &Store, passage: &Passage) -> String {
@@ -124,6 +130,7 @@ fn layers(ui: &mut Ui, store: &Store, reading: &Reading, block: u32) {
 
 fn pins(ui: &mut Ui, store: &Store, document: u64, bytes: &std::ops::Range<u32>, actions: &mut Vec<Action>) {
     let Some(chat) = store.chat().filter(|_| store.model_info().is_some_and(|info| info.can_pin)) else { return };
+    let dense = store.reads_densely();
     let rules = [
         (PinRule::Exclude, icons::PROHIBIT, "Hide this passage and answer again"),
         (PinRule::Require, icons::PUSH_PIN, "Always read this passage and answer again"),
@@ -131,8 +138,10 @@ fn pins(ui: &mut Ui, store: &Store, document: u64, bytes: &std::ops::Range<u32>,
     for (rule, icon, name) in rules {
         let pin = Pin { document, bytes: bytes.clone(), rule };
         let on = chat.pins.contains(&pin);
-        ui.add_enabled_ui(store.work.is_none(), |ui| {
-            if widgets::icon_toggle(ui, icon, name, on).clicked() {
+        ui.add_enabled_ui(store.work.is_none() && (on || !dense), |ui| {
+            let toggle = widgets::icon_toggle(ui, icon, name, on);
+            let toggle = if dense { toggle.on_disabled_hover_text(DENSE) } else { toggle };
+            if toggle.clicked() {
                 if on {
                     actions.push(Action::RemovePin(pin));
                 } else {
@@ -146,11 +155,15 @@ fn pins(ui: &mut Ui, store: &Store, document: u64, bytes: &std::ops::Range<u32>,
     }
 }
 
+const DENSE: &str = "Dense attention reads everything: no passage can be hidden or pinned. Switch to sparse first";
+const SCOPE: &str = "Holds for the questions and answers. The documents are not read again: later passages were read \
+                     with this one in view and may carry some of it.";
+
 /// The passages held in or kept out, above the conversation, so that nobody forgets them.
 pub(crate) fn pin_line(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     let Some(chat) = store.chat().filter(|chat| !chat.pins.is_empty()) else { return };
     ui.horizontal_wrapped(|ui| {
-        widgets::note(ui, "What if:");
+        widgets::note(ui, "What if:").on_hover_text(SCOPE);
         for pin in &chat.pins {
             let line =
                 store.documents.get(&pin.document).map_or(0, |document| document.line_of(pin.bytes.start as usize));
@@ -158,9 +171,15 @@ pub(crate) fn pin_line(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
                 PinRule::Exclude => format!("line {line} hidden ×"),
                 PinRule::Require => format!("line {line} always read ×"),
             };
-            if widgets::chip(ui, &words, true).on_hover_text("Let it go").clicked() {
+            if widgets::chip(ui, &words, true).on_hover_text("Let it go; answer again to see the difference").clicked()
+            {
                 actions.push(Action::RemovePin(pin.clone()));
             }
         }
+        let words = match store.reads_densely() {
+            true => "no effect: dense attention reads everything",
+            false => "from the question on, the document is not read again",
+        };
+        widgets::note(ui, words).on_hover_text(SCOPE);
     });
 }

@@ -1,6 +1,8 @@
 //! The expert panels below the conversation, on the ribbon's axis: reader matrix, waterfall over the answer's tokens,
 //! and the table of blocks that says the same in words.
 
+use std::collections::BTreeMap;
+
 use egui::{
     Align2, ColorImage, Key, Rect, RichText, Role, Sense, Stroke, TextureHandle, TextureOptions, Ui, WidgetInfo, pos2,
     vec2,
@@ -11,7 +13,8 @@ use super::picture::{self, Picture};
 use super::ribbon::{Axis, votes_in_words};
 use super::widgets;
 use crate::desktop::attention::{ReaderFilter, Reading};
-use crate::desktop::store::{Action, Store};
+use crate::desktop::messages::MessageId;
+use crate::desktop::store::{Action, ChatId, Store};
 use crate::desktop::theme::{self, Palette};
 
 /// Which panel is open.
@@ -27,8 +30,11 @@ enum Tab {
 #[derive(Default)]
 pub(crate) struct Details {
     tab: Tab,
-    matrix: Option<(Stamp, TextureHandle, Vec<f32>)>,
+    matrix: Option<(Stamp, usize, TextureHandle, Vec<f32>)>,
     waterfall: Option<(Stamp, TextureHandle)>,
+    /// Heats of the waterfall's tokens: a row is made anew with every block that the context grows by.
+    heats: BTreeMap<usize, Vec<f32>>,
+    heats_of: Option<(ChatId, MessageId)>,
     ranking: Option<(usize, u32, Vec<u32>)>,
 }
 
@@ -81,11 +87,11 @@ impl Details {
         if self.matrix.as_ref().is_none_or(|(made, ..)| *made != stamp) {
             let span = store.span(reading);
             let rows = picture::reader_rows(reading, &span, &axis.view, axis.columns());
-            let agreement = (0..rows.len()).map(|reader| picture::agreement(reading, &span, reader)).collect();
-            self.matrix = Some((stamp, texture(ui, "readers", palette, &rows), agreement));
+            let agreement = picture::agreement(reading, &span);
+            self.matrix = Some((stamp, rows.len(), texture(ui, "readers", palette, &rows), agreement));
         }
-        let Some((_, texture, agreement)) = &self.matrix else { return };
-        let count = agreement.len().max(1);
+        let Some((_, readers, texture, agreement)) = &self.matrix else { return };
+        let count = (*readers).max(1);
         let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), HEIGHT), Sense::click());
         let name = format!("Reader matrix, {count} readers");
         response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &name));
@@ -143,8 +149,17 @@ impl Details {
         let stamp = (tokens as u64, axis.view.clone(), axis.columns(), ui.visuals().dark_mode);
         if self.waterfall.as_ref().is_none_or(|(made, _)| *made != stamp) {
             let columns = axis.columns().min(700);
-            let rows: Vec<_> =
-                (first..tokens).map(|token| picture::token_row(reading, token, &axis.view, columns)).collect();
+            let (of, heats) = (Some((store.current, reading.message)), &mut self.heats);
+            if self.heats_of != of {
+                self.heats_of = of;
+                heats.clear();
+            }
+            heats.retain(|token, _| (first..tokens).contains(token));
+            let mut row = |token: usize| {
+                let heats = heats.entry(token).or_insert_with(|| picture::token_heats(reading, token));
+                picture::row_of(heats, &axis.view, columns)
+            };
+            let rows: Vec<_> = (first..tokens).map(&mut row).collect();
             self.waterfall = Some((stamp, texture(ui, "waterfall", palette, &rows)));
         }
         let Some((_, texture)) = &self.waterfall else { return };

@@ -20,6 +20,8 @@ use crate::desktop::trace_data::Source;
 const LONGEST: usize = 1200;
 /// Galleys kept; beyond that, all but the visible ones are laid out again when needed.
 const KEPT: usize = 1500;
+/// Galleys that one frame lays out ahead of a scroll.
+const AT_ONCE: usize = 3;
 const TEXT: f32 = 14.0;
 const LEFT: f32 = 22.0;
 const RIGHT: f32 = 20.0;
@@ -33,6 +35,8 @@ pub(crate) struct DocumentView {
     done_scroll: u64,
     /// Passes left: the first lays out what the next can then place exactly.
     settle: u8,
+    /// Paragraphs that were drawn last.
+    drawn: Range<usize>,
 }
 
 impl DocumentView {
@@ -44,6 +48,7 @@ impl DocumentView {
             look: (0.0, false, 0.0),
             done_scroll: 0,
             settle: 0,
+            drawn: 0..0,
         }
     }
 
@@ -63,7 +68,8 @@ impl DocumentView {
             self.galleys.clear();
             self.heights = self.paragraphs.iter().map(|bytes| estimate(bytes.len(), width)).collect();
         } else if self.galleys.len() > KEPT {
-            self.galleys.clear();
+            let near = self.drawn.start.saturating_sub(40)..self.drawn.end + 40;
+            self.galleys.retain(|index, _| near.contains(index));
         }
         let mut area = ScrollArea::vertical().id_salt(("document", document.id)).auto_shrink(false);
         if let Some((wish, _, bytes)) = store.focus.scroll.as_ref().filter(|(_, id, _)| *id == document.id) {
@@ -71,9 +77,11 @@ impl DocumentView {
                 self.done_scroll = *wish;
                 self.settle = 3;
             }
-            if self.settle > 0 {
+            let at = self.paragraphs.partition_point(|paragraph| paragraph.end <= bytes.start as usize);
+            if self.settle > 0 && !self.prepare(ui, at, document) {
+                ui.ctx().request_repaint();
+            } else if self.settle > 0 {
                 self.settle -= 1;
-                let at = self.paragraphs.partition_point(|paragraph| paragraph.end <= bytes.start as usize);
                 let inside = self.galleys.get(&at).zip(self.paragraphs.get(at)).map_or(0.0, |(galley, paragraph)| {
                     let first = characters(document, paragraph, bytes).start;
                     galley.pos_from_cursor(egui::text::CCursor::new(first)).top()
@@ -88,6 +96,50 @@ impl DocumentView {
         area.show_viewport(ui, |ui, viewport| self.visible(ui, viewport, store, document, picture, actions));
     }
 
+    /// Lays out what will be seen around a paragraph, a few galleys in a frame, so that no frame takes long for a scroll
+    /// to another place. True when nothing is missing.
+    fn prepare(&mut self, ui: &Ui, at: usize, document: &Document) -> bool {
+        let mut room = ui.available_height();
+        let height = |index: usize| self.heights.get(index).copied().unwrap_or(0.0);
+        let (mut first, mut above) = (at, room * 0.3);
+        while first > 0 && above > 0.0 {
+            first -= 1;
+            above -= height(first);
+        }
+        let mut end = at;
+        while end < self.paragraphs.len() && room > 0.0 {
+            room -= height(end);
+            end += 1;
+        }
+        let missing: Vec<usize> = (first..end).filter(|index| !self.galleys.contains_key(index)).collect();
+        for &index in missing.iter().take(AT_ONCE) {
+            self.galley(ui, index, document);
+        }
+        missing.len() <= AT_ONCE
+    }
+
+    /// A paragraph as it is laid out, from before or now.
+    fn galley(&mut self, ui: &Ui, index: usize, document: &Document) -> Option<Arc<Galley>> {
+        if let Some(galley) = self.galleys.get(&index) {
+            return Some(Arc::clone(galley));
+        }
+        let text = document.text.get(self.paragraphs.get(index)?.clone())?;
+        let format = TextFormat {
+            font_id: theme::font(TEXT),
+            color: Palette::of(ui).text,
+            line_height: Some((TEXT * theme::LINE).round()),
+            ..TextFormat::default()
+        };
+        let mut job = LayoutJob::single_section(text.trim_end_matches(['\n', '\r']).to_owned(), format);
+        job.wrap.max_width = self.look.0;
+        let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
+        if let Some(height) = self.heights.get_mut(index) {
+            *height = galley.size().y + 4.0;
+        }
+        self.galleys.insert(index, Arc::clone(&galley));
+        Some(galley)
+    }
+
     fn visible(
         &mut self,
         ui: &mut Ui,
@@ -100,12 +152,15 @@ impl DocumentView {
         let origin = ui.max_rect().min;
         ui.set_height(self.heights.iter().sum::<f32>() + 40.0);
         let mut top = 0.0;
+        self.drawn = 0..0;
         for index in 0..self.paragraphs.len() {
             let height = self.heights.get(index).copied().unwrap_or(0.0);
             if top > viewport.bottom() {
                 break;
             }
             if top + height >= viewport.top() {
+                let begin = if self.drawn.is_empty() { index } else { self.drawn.start };
+                self.drawn = begin..index + 1;
                 let used = self.paragraph(ui, index, origin.y + top, store, document, picture, actions);
                 if let Some(height) = self.heights.get_mut(index) {
                     *height = used;
@@ -130,18 +185,7 @@ impl DocumentView {
         let Some(text) = document.text.get(bytes.clone()) else { return 0.0 };
         let palette = Palette::of(ui);
         let width = self.look.0;
-        let galley = self.galleys.entry(index).or_insert_with(|| {
-            let format = TextFormat {
-                font_id: theme::font(TEXT),
-                color: palette.text,
-                line_height: Some((TEXT * theme::LINE).round()),
-                ..TextFormat::default()
-            };
-            let mut job = LayoutJob::single_section(text.trim_end_matches(['\n', '\r']).to_owned(), format);
-            job.wrap.max_width = width;
-            ui.fonts_mut(|fonts| fonts.layout_job(job))
-        });
-        let galley = Arc::clone(galley);
+        let Some(galley) = self.galley(ui, index, document) else { return 0.0 };
         let left = ui.max_rect().left();
         let place = pos2(left + LEFT, top);
         let rect = Rect::from_min_size(place, vec2(width, galley.size().y));

@@ -27,6 +27,7 @@ use egui::{CentralPanel, Frame, Margin, Panel, Stroke, Ui};
 use super::messages::DocumentId;
 use super::store::{Action, Store};
 use super::theme::{self, Palette};
+pub(crate) use block_card::card_text;
 pub(crate) use composer::id as composer_id;
 use picture::Picture;
 
@@ -34,6 +35,8 @@ use picture::Picture;
 #[derive(Default)]
 pub(crate) struct Views {
     pub(crate) picture: Picture,
+    /// Where the ribbon was drawn, once something was read.
+    pub(crate) ribbon: Option<ribbon::Drawn>,
     transcript: transcript::Transcript,
     sidebar: sidebar::Sidebar,
     details: details::Details,
@@ -58,7 +61,7 @@ impl Views {
             if store.settings.show_details {
                 self.details.show(ui, store, &self.picture, actions);
             }
-            ribbon::show(ui, store, &self.picture, actions);
+            self.ribbon = ribbon::show(ui, store, &self.picture, actions);
         });
         if store.settings.show_sidebar {
             let frame = Frame::new().fill(palette.side).inner_margin(Margin::symmetric(12, 10));

@@ -68,12 +68,16 @@ pub(crate) fn blocks_under(view: &Range<u32>, columns: usize, column: usize) -> 
     start..view.start.saturating_add(last).max(start.saturating_add(1)).min(view.end.max(start))
 }
 
-/// One row of the waterfall: heat of each column at one token, the strongest block where several share a pixel.
-pub(crate) fn token_row(reading: &Reading, token: usize, view: &Range<u32>, columns: usize) -> Vec<f32> {
+/// Heat of each block at one token.
+pub(crate) fn token_heats(reading: &Reading, token: usize) -> Vec<f32> {
     let shade = reading.shade(&Span::Tokens(token..token + 1), &ReaderFilter::All);
-    (0..columns)
-        .map(|column| blocks_under(view, columns, column).map(|block| shade.heat(block)).fold(0.0, f32::max))
-        .collect()
+    (0u32..).take(shade.votes.len()).map(|block| shade.heat(block)).collect()
+}
+
+/// One row of the waterfall from its heats: the strongest block where several share a pixel.
+pub(crate) fn row_of(heats: &[f32], view: &Range<u32>, columns: usize) -> Vec<f32> {
+    let heat = |block: u32| heats.get(block as usize).copied().unwrap_or(0.0);
+    (0..columns).map(|column| blocks_under(view, columns, column).map(heat).fold(0.0, f32::max)).collect()
 }
 
 /// The matrix: for each reader the share of the span's steps in which it chose the blocks of each column, as heat above
@@ -97,6 +101,10 @@ pub(crate) fn reader_rows(reading: &Reading, span: &Span, view: &Range<u32>, col
     let readers = reading.last_step().map_or(0, |step| step.readers());
     let count = view.end.saturating_sub(view.start).max(1);
     let mut rows = vec![vec![0.0; columns]; readers];
+    let under: Vec<_> = (0..columns)
+        .map(|column| blocks_under(&(0..count), columns, column))
+        .map(|blocks| blocks.start as usize..blocks.end as usize)
+        .collect();
     let heads = reading.last_step().map_or(1, |step| step.kv_heads.max(1) as usize);
     for (reader, row) in rows.iter_mut().enumerate() {
         let own = ReaderFilter::One((reader / heads) as u32, (reader % heads) as u32);
@@ -109,10 +117,10 @@ pub(crate) fn reader_rows(reading: &Reading, span: &Span, view: &Range<u32>, col
                 }
             }
         }
-        for (column, cell) in row.iter_mut().enumerate() {
-            let blocks = blocks_under(&(0..count), columns, column);
-            let own = shares.get(blocks.start as usize..blocks.end as usize).unwrap_or(&[]);
-            *cell = own.iter().map(|&share| heat(share, blind, 1.0)).fold(0.0, f32::max);
+        for (cell, blocks) in row.iter_mut().zip(&under) {
+            let own = shares.get(blocks.clone()).unwrap_or(&[]);
+            // Heat rises with the share: one root for a column is enough.
+            *cell = heat(own.iter().copied().fold(0.0, f32::max), blind, 1.0);
         }
     }
     rows
@@ -120,18 +128,18 @@ pub(crate) fn reader_rows(reading: &Reading, span: &Span, view: &Range<u32>, col
 
 /// How far each reader agrees with the others: of its choices in the last step of the span, the share that got more
 /// than twice the votes of chance.
-pub(crate) fn agreement(reading: &Reading, span: &Span, reader: usize) -> f32 {
+pub(crate) fn agreement(reading: &Reading, span: &Span) -> Vec<f32> {
     let last = match span {
         Span::Live(until) => *until,
         Span::Tokens(tokens) => tokens.end.saturating_sub(1),
     };
-    let Some(step) = reading.written.get(last).and_then(|written| written.step.as_deref()) else { return 0.0 };
+    let Some(step) = reading.written.get(last).and_then(|written| written.step.as_deref()) else { return Vec::new() };
     let shade = Shade::mean([(step, 1.0)], &ReaderFilter::All);
-    let own = step.free(reader);
-    let shared = own.iter().filter(|&&block| {
-        shade.votes.get(block as usize).is_some_and(|&votes| votes > 2.0 * shade.chance && votes >= 2.0)
-    });
-    shared.count() as f32 / own.len().max(1) as f32
+    let is_shared = |block: &&u32| {
+        shade.votes.get(**block as usize).is_some_and(|&votes| votes > 2.0 * shade.chance && votes >= 2.0)
+    };
+    let share = |own: &[u32]| own.iter().filter(is_shared).count() as f32 / own.len().max(1) as f32;
+    (0..step.readers()).map(|reader| share(step.free(reader))).collect()
 }
 
 /// The first words of a block, for tooltips and lists.

@@ -49,11 +49,25 @@ impl Axis {
     }
 }
 
+/// Where the ribbon was drawn.
+pub(crate) struct Drawn {
+    axis: Axis,
+    heat: Rect,
+}
+
+impl Drawn {
+    /// The middle of a block, in points of the window.
+    pub(crate) fn place_of(&self, block: u32) -> Option<Pos2> {
+        let shown = self.axis.view.contains(&block);
+        shown.then(|| pos2(self.axis.x_of(block as f32 + 0.5), self.heat.center().y))
+    }
+}
+
 const BAND: f32 = 6.0;
 const HEAT: f32 = 26.0;
 
-/// Shows the ribbon.
-pub(crate) fn show(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut Vec<Action>) {
+/// Shows the ribbon and tells where.
+pub(crate) fn show(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut Vec<Action>) -> Option<Drawn> {
     let palette = Palette::of(ui);
     let reading = store.reading();
     let axis = Axis::new(ui, store, reading);
@@ -71,7 +85,7 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut 
     let Some(reading) = reading else {
         let words = "What the model reads will appear here, block by block";
         painter.text(heat.center(), Align2::CENTER_CENTER, words, theme::font(theme::SMALL), palette.weak);
-        return;
+        return None;
     };
     paint_band(&painter, palette, reading, &axis, band);
     let dense = !picture.shade.sparse;
@@ -108,6 +122,7 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut 
         painter.text(right, Align2::RIGHT_CENTER, words, theme::font(theme::SMALL), palette.weak);
     }
     interact(ui, store, reading, picture, &axis, &response, heat, actions);
+    Some(Drawn { axis, heat })
 }
 
 #[expect(clippy::too_many_arguments, reason = "one place where pointer, picture and axis meet")]
@@ -162,11 +177,20 @@ pub(crate) fn votes_in_words(picture: &Picture, block: u32) -> String {
     if !shade.sparse {
         return "read with everything else: dense".into();
     }
+    if shade.pinned.binary_search(&block).is_ok() {
+        return "always read: pinned by you".into();
+    }
     if shade.is_forced(block) {
         return "always read: start of the context or local window".into();
     }
     let votes = shade.votes.get(block as usize).copied().unwrap_or(0.0);
-    format!("{votes:.1} of {:.0} readers, chance {:.1}", shade.readers, shade.chance)
+    let words = format!("{votes:.1} of {:.0} readers, chance {:.1}", shade.readers, shade.chance);
+    match shade.excluded.binary_search(&block) {
+        Ok(_) if votes == 0.0 => "not read: hidden by you".into(),
+        // The budget is larger than the rest of the text.
+        Ok(_) => format!("{words}; hidden by you, but there was nothing else to read"),
+        Err(_) => words,
+    }
 }
 
 /// The strongest heat under each pixel.

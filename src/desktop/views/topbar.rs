@@ -83,6 +83,7 @@ pub(crate) fn mode_words(store: &Store) -> String {
             (AttentionChoice::Dense, _) => "Dense: will read everything".into(),
             (AttentionChoice::Sparse, _) => "Sparse: will read selected passages".into(),
             (AttentionChoice::Auto, Some(from)) => format!("Auto: sparse from {} tokens", number(from)),
+            (AttentionChoice::Auto, None) if store.model_info().is_none() => "Attention: no model is open".into(),
             (AttentionChoice::Auto, None) => "Dense: this model has no sparse mode".into(),
         };
     };

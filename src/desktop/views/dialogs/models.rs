@@ -121,6 +121,9 @@ fn ready(ui: &mut Ui, plan: &MemoryPlan, actions: &mut Vec<Action>) {
             ui.add_space(4.0);
             widgets::bar(ui, ui.available_width(), needed as f32 / available.max(1) as f32, "Memory needed");
         }
+        if plan.available_mib.is_none() {
+            widgets::note(ui, "How much memory the card has free is not told by its driver: if it is not enough, opening stops and says so.");
+        }
         ui.add_space(theme::GAP);
         if !fits {
             let words = "That is more than the device has. A shorter context (Settings) needs less.";

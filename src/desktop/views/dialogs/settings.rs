@@ -201,7 +201,7 @@ fn device(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
             actions.push(Action::Reload);
         }
         let color = Palette::of(ui).weak;
-        ui.label(RichText::new("Changes here hold from the next reload.").color(color).small());
+        ui.label(RichText::new("Device and room change with the next reload.").color(color).small());
     });
     if changed || settings != store.settings {
         actions.push(Action::Settings(Box::new(Settings { ..settings })));

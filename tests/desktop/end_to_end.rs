@@ -1,0 +1,146 @@
+//! The real program on a screen of its own: Xvfb, a software driver, and xdotool for the hands. A question about a part
+//! of the sample document is typed, the hottest block of the answer is clicked on the ribbon, its card is compared with
+//! the document, and the window is closed. What happens is read from the program's own log.
+//!
+//! Needs Linux with Xvfb and xdotool, else it says "skipped: " and why; CI takes that for a failure.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use crate::harness::gpu_variants;
+
+const PATIENCE: Duration = Duration::from_secs(300);
+const QUESTION: &str = "What is the postcode of Ironwick?";
+const FACT: &str = "As for Ironwick, the postcode is 8743";
+
+/// Ended with the test, however it ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn skip(reason: &str) {
+    // Past the capture of passing tests.
+    let _ = writeln!(std::io::stderr(), "skipped: end to end, {reason}");
+}
+
+fn is_there(program: &str, argument: &str) -> bool {
+    Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+/// A screen without a monitor, and its name.
+fn screen() -> (Running, String) {
+    let mut server = Command::new("Xvfb");
+    server.args(["-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp"]);
+    let mut server = Running(server.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut number = String::new();
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut number).unwrap();
+    (server, format!(":{}", number.trim()))
+}
+
+struct Program {
+    running: Running,
+    display: String,
+    lines: Receiver<String>,
+    heard: Vec<String>,
+}
+
+impl Program {
+    /// The first line from now on that holds all of these words.
+    #[track_caller]
+    fn wait(&mut self, words: &[&str]) -> String {
+        let start = Instant::now();
+        loop {
+            let left = PATIENCE.saturating_sub(start.elapsed());
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                panic!("no line with {words:?} came; so far:\n{}", self.heard.join("\n"));
+            };
+            self.heard.push(line.clone());
+            if words.iter().all(|word| line.contains(word)) {
+                return line;
+            }
+        }
+    }
+
+    fn hands(&self, arguments: &[&str]) {
+        let done = Command::new("xdotool").env("DISPLAY", &self.display).args(arguments).status().unwrap();
+        assert!(done.success(), "xdotool {arguments:?}");
+        // A frame of a software driver, so that the next key meets what this one did.
+        std::thread::sleep(Duration::from_millis(600));
+    }
+}
+
+/// The number after `name=` in a line of the log.
+#[track_caller]
+fn number(line: &str, name: &str) -> f32 {
+    let (_, rest) = line.split_once(&format!(" {name}=")).unwrap_or_else(|| panic!("no {name} in {line}"));
+    rest.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+fn start(display: &str, folder: &std::path::Path) -> Program {
+    // A part of the sample: long enough to be read sparse, short enough for a processor.
+    let text = include_str!("../../assets/samples/memories.txt");
+    let part = &text[..text[..12_000].rfind('\n').unwrap()];
+    assert!(part.contains(FACT));
+    std::fs::write(folder.join("memories.txt"), part).unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_foveal"));
+    program.args(["--document", "memories.txt", "--temperature", "0", "--context", "4096"]).current_dir(folder);
+    program.env("DISPLAY", display).env_remove("WAYLAND_DISPLAY").env("NO_COLOR", "1");
+    for name in ["HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"] {
+        program.env(name, folder);
+    }
+    program.env("RUST_LOG", "foveal::desktop=trace,warn");
+    // Questions that are piped in are the terminal's: the window wants a terminal or nothing at all.
+    let mut child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (sender, lines) = channel();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    std::thread::spawn(move || log.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    Program { running: Running(child), display: display.into(), lines, heard: Vec::new() }
+}
+
+#[test]
+fn a_question_on_a_real_screen() {
+    if !cfg!(target_os = "linux") || !is_there("Xvfb", "-help") || !is_there("xdotool", "version") {
+        return skip("Xvfb and xdotool are not installed");
+    }
+    if gpu_variants().is_empty() {
+        return skip("no adapter that could draw the window");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (_server, display) = screen();
+    let mut program = start(&display, folder.path());
+    program.wait(&["model", "state=\"ready\""]);
+    // Nothing manages windows here: the keys must be given to ours.
+    program.hands(&["search", "--sync", "--name", "^Foveal$", "windowfocus"]);
+    // Words that are typed anywhere go to the message.
+    program.hands(&["type", "--delay", "20", QUESTION]);
+    program.hands(&["key", "Return"]);
+    program.wait(&["answer begins"]);
+    let ended = program.wait(&["answer ended"]);
+    assert!(ended.contains("EndOfText") && ended.contains("Sparse"), "{ended}");
+    let answer = program.wait(&["answer text="]);
+    assert!(answer.contains("8743"), "{answer}");
+    let hottest = program.wait(&["hottest block on the ribbon"]);
+    let (block, x, y) = (number(&hottest, "block"), number(&hottest, "x"), number(&hottest, "y"));
+    program.hands(&["mousemove", &format!("{x:.0}"), &format!("{y:.0}")]);
+    program.hands(&["click", "1"]);
+    let card = program.wait(&["block card", "votes="]);
+    assert_eq!(number(&card, "block"), block, "{card}");
+    assert!(number(&card, "votes") > 0.0 && card.contains("memories.txt"), "{card}");
+    let card = program.wait(&["block card text="]);
+    let (_, shown) = card.split_once("text=\"").unwrap();
+    let shown = shown.replace("\\n", "\n");
+    let part = std::fs::read_to_string(folder.path().join("memories.txt")).unwrap();
+    assert!(shown.len() > 100 && part.contains(shown.trim_end_matches('"')), "not of the document: {shown}");
+    program.hands(&["key", "ctrl+q"]);
+    program.wait(&["window closed"]);
+    let status = program.running.0.wait().unwrap();
+    assert!(status.success(), "{status}: {}", program.heard.join("\n"));
+    assert!(!program.heard.iter().any(|line| line.contains("panicked")), "{}", program.heard.join("\n"));
+}
