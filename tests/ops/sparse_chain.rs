@@ -1,6 +1,8 @@
 //! The four sparse ops together, on the device and as twins, and the cases that their own tests share.
 
-use foveal::gpu::{Element, Gpu, Recorder, Tensor};
+use std::sync::Arc;
+
+use foveal::gpu::{Element, Feature, Gpu, GpuOptions, Recorder, Tensor};
 use foveal::ops::attend_sparse::AttendSparseArgs;
 use foveal::ops::compress_keys::CompressKeysArgs;
 use foveal::ops::score_blocks::ScoreBlocksArgs;
@@ -9,7 +11,10 @@ use foveal::ops::{AttendSparse, CacheFormat, CachedTokens, CompressKeys, ScoreBl
 use foveal::reference::{self, NO_BLOCK};
 use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
 
-use crate::harness::{Random, close, on_each_gpu, poisoned, read_f32, recorder, upload_cache, upload_f16};
+use super::sparse_golden::jaccard;
+use crate::harness::{
+    Random, close, gpu_variants, on_each_gpu, poisoned, read_f32, recorder, upload_cache, upload_f16,
+};
 
 /// Both variants with both denominators.
 pub(crate) const KINDS: [(Variant, Lse); 4] = [
@@ -196,6 +201,18 @@ impl<'a> Chain<'a> {
         tokens: usize,
         decode: bool,
     ) -> (Vec<u32>, Vec<f32>) {
+        self.compress(recorder, start, tokens);
+        self.select_and_attend(recorder, start, tokens, decode)
+    }
+
+    /// The same from the compressed keys that are there.
+    pub(crate) fn select_and_attend(
+        &self,
+        recorder: &mut Recorder,
+        start: usize,
+        tokens: usize,
+        decode: bool,
+    ) -> (Vec<u32>, Vec<f32>) {
         let (gpu, case) = (self.gpu, self.case);
         let HeadShape { heads, head_dim, .. } = case.shape;
         let q = &case.upload_q(gpu, start, tokens);
@@ -203,7 +220,6 @@ impl<'a> Chain<'a> {
         let ids = &poisoned(gpu, "ids", &self.select.ids_shape(tokens), Element::U32);
         let out = &poisoned(gpu, "out", &[tokens, heads, head_dim], Element::F16);
         let (cache, fine, coarse) = (&self.tokens, &self.fine, &self.coarse);
-        self.compress(recorder, start, tokens);
         let args = ScoreBlocksArgs { q, fine, coarse, lse: &self.lse, scores, start, tokens };
         match decode {
             true => self.score.record_decode(gpu, recorder, &args).unwrap(),
@@ -282,6 +298,41 @@ fn equals_twins_chunked_at_once_and_by_token() {
             }
         }
     });
+}
+
+/// The device with all it has, without each ability that kernels have variants for, and without 16-bit arithmetic.
+fn all_variants() -> Vec<(String, Arc<Gpu>)> {
+    let mut all = gpu_variants().to_vec();
+    if !all.is_empty() {
+        let device = std::env::var("FOVEAL_TEST_DEVICE").ok();
+        let without = [Feature::F16].into();
+        let plain = Gpu::open(&GpuOptions { device, without, ..Default::default() }).unwrap();
+        all.push(("without f16".into(), Arc::new(plain)));
+    }
+    all
+}
+
+#[test]
+fn variants_select_the_same_but_for_near_ties() {
+    let gpus = all_variants();
+    for (variant, lse) in KINDS {
+        // 38 blocks of which five are read, one or two freely: every row after the first hundred tokens has a choice.
+        let case = Case::new(HeadShape::new(16, 2, 64).unwrap(), small(variant, lse), 600, 5);
+        let (scores, _, _) = case.expected(0, case.length);
+        let selections: Vec<Vec<u32>> = gpus
+            .iter()
+            .map(|(_, gpu)| Chain::new(gpu, &case).step(&mut recorder(gpu), 0, case.length, false).0)
+            .collect();
+        for ((name, _), got) in gpus.iter().zip(&selections).skip(1) {
+            let expected = &selections[0];
+            same_but_for_ties(&case, 0, got, expected, &scores);
+            let rows = || got.chunks(case.settings.budget()).zip(expected.chunks(case.settings.budget()));
+            let mean = rows().map(|(a, b)| jaccard(a, b)).sum::<f64>() / rows().count() as f64;
+            let others = rows().filter(|(a, b)| a != b).count();
+            eprintln!("{variant:?} {lse:?}, {name}: Jaccard {mean:.5}, {others} of {} lists differ", rows().count());
+            assert!(mean >= 0.99, "{name}: {mean}");
+        }
+    }
 }
 
 /// Twins for one position of a text that ends there: what decode sees.
