@@ -173,7 +173,20 @@ fn agrees_with_the_official_kernels() {
             let mean = overlaps.iter().sum::<f64>() / overlaps.len() as f64;
             let worst = overlaps.iter().copied().fold(1.0, f64::min);
             eprintln!("{name}: Jaccard {mean:.4} on average, {worst:.4} at worst");
-            assert!(mean >= 0.97 && worst >= 0.8, "{name}: {mean} {worst}");
+            assert!(mean >= 0.97, "{name}: {mean}");
+            // The kernels rank scores in bf16. Below 0.8 is the float64 reference too, in one list of golden_n1024, where
+            // the blocks that differ have one and the same bf16 score: which of them is taken is up to the kernel's sort.
+            let scores = floats(&file, "block_score");
+            let blocks_scored = shape(&file, "block_score")[2];
+            let lists = || own.chunks(settings.budget()).zip(theirs.chunks(settings.budget())).enumerate();
+            for (list, (own, theirs)) in lists().filter(|(list, _)| overlaps[*list] < 0.8) {
+                let (row, head) = (list / kv_heads, list % kv_heads);
+                let only = |a: &[u32], b: &[u32]| a.iter().filter(|id| !b.contains(id)).copied().collect::<Vec<_>>();
+                let mut differing = [only(own, theirs), only(theirs, own)].concat().into_iter();
+                let score = |id: u32| scores[(head * rows.len() + row) * blocks_scored + id as usize];
+                let first = score(differing.next().unwrap());
+                assert!(differing.all(|id| score(id) == first), "{name}: position {}, {own:?} {theirs:?}", rows[row]);
+            }
 
             // The official selection, each row as a decode step and all in the prefill kernel.
             let expected = floats(&file, "out_sparse");
