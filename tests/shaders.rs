@@ -1,7 +1,7 @@
 //! Every kernel in every combination of slot variants, with constants as the host writes them: assembled, validated, and
 //! written as SPIR-V, MSL and HLSL, so that a kernel that only one driver would refuse is found on every machine.
 
-use foveal::gpu::shader::Constant::{self, F32, U32};
+use foveal::gpu::shader::Constant::{self, Bool, F32, U32};
 use foveal::gpu::shader::{assemble, kernels, slots, source, variants};
 use naga::back::{hlsl, msl, spv};
 use naga::front::wgsl;
@@ -33,6 +33,14 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
         "top_logits" => sets(&["GROUP_SIZE", "SLICE", "KEEP"], &[&[256, 1024, 64]]),
         "embed" => sets(&["GROUP_SIZE", "COLS", "GROUP"], &[&[64, 128, 16], &[64, 4096, 128]]),
         "matvec" => sets(&["GROUP_SIZE", "COLS", "GROUP", "ROWS"], &[&[64, 128, 16, 4], &[128, 4096, 128, 4]]),
+        "matvec_wide" => with(
+            sets(
+                &["GROUP_SIZE", "LANES", "ROWS", "UNROLL", "COLS", "GROUP"],
+                &[&[32, 32, 1, 1, 128, 32], &[256, 64, 4, 4, 4096, 128]],
+            ),
+            &[("SUBGROUP", U32(32))],
+        ),
+        "quantize_row" => with(sets(&["GROUP_SIZE", "CHUNK"], &[&[64, 16], &[64, 32]]), &[("SPLIT", Bool(true))]),
         "matmul" => sets(&["COLS", "GROUP"], &[&[128, 16], &[4096, 128]]),
         "coop/matmul" => {
             sets(&["COLS", "GROUP", "M", "SUBGROUP", "LOADS"], &[&[128, 16, 8, 8, 8], &[4096, 128, 16, 32, 4]])
@@ -71,7 +79,9 @@ fn sparse_sets(by_quads: bool) -> Vec<Constants> {
             // Stride, block, budget, local, free blocks.
             for [stride, block, budget, local, free] in [[4, 16, 5, 3, 1], [16, 64, 96, 33, 62], [16, 64, 34, 33, 0]] {
                 let quads = u32::div_ceil(group, 4).min(4);
-                let part = if head_dim % 64 == 0 { 64 } else { 32 };
+                let keys = 4 * side;
+                let part = if head_dim % 64 == 0 { keys } else { 32 };
+                let row_tiles = u32::div_ceil(group, side);
                 let numbers = [
                     ("GROUP_SIZE", if by_quads { 64 * quads } else { 256 }),
                     ("QUADS", quads),
@@ -89,7 +99,15 @@ fn sparse_sets(by_quads: bool) -> Vec<Constants> {
                     ("SLICES", 256 / (head_dim / 8)),
                     ("M", side),
                     ("SUBGROUP", subgroup),
-                    ("ROW_TILES", u32::div_ceil(group, side)),
+                    ("ROW_TILES", row_tiles),
+                    ("KEYS", keys),
+                    ("ROUND_TILES", 1),
+                    ("VECTORS", keys / 8),
+                    ("LOADS", keys * head_dim / 16 / subgroup),
+                    ("TURNS", (2 * row_tiles * side).div_ceil(subgroup)),
+                    ("OWN_TILES", 2),
+                    ("SCORE_LOADS", 4 * head_dim / subgroup),
+                    ("COLUMN_TILES", 32 / side),
                     ("DEPTHS", head_dim / side),
                     ("PARTS", head_dim / part),
                     ("PER_PART", part / side),

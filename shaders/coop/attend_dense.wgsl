@@ -1,7 +1,7 @@
 enable f16;
 enable wgpu_cooperative_matrix;
-// attend_dense of a chunk with cooperative matrices: every position up to the query's is a slot, the work as
-// attend_coop.wgsl tells. The four tokens of a workgroup read the same keys at the same time.
+// attend_dense of a chunk with cooperative matrices: every position up to the query's is a shared slot, the work
+// as attend_coop.wgsl tells.
 //
 // Host: src/ops/attend_dense.rs. Twin: src/reference/attend_dense.rs.
 //
@@ -13,20 +13,31 @@ struct Params {
     tokens: u32,
 }
 
-@group(0) @binding(0) var<storage, read> q: array<u32>;            // (tokens, HEADS, HEAD_DIM / 2)
-@group(0) @binding(1) var<storage, read> keys: array<f16>;         // (kv_heads, capacity, HEAD_DIM)
-@group(0) @binding(2) var<storage, read> values: array<f16>;       // (kv_heads, capacity, HEAD_DIM)
-@group(0) @binding(3) var<storage, read_write> out: array<u32>;    // (tokens, HEADS, HEAD_DIM / 2)
+@group(0) @binding(0) var<storage, read> q: array<vec4<f16>>;          // (tokens, HEADS, HEAD_DIM / 4) fours
+@group(0) @binding(1) var<storage, read> keys: array<vec4<f16>>;       // (kv_heads, capacity, HEAD_DIM / 4) fours
+@group(0) @binding(2) var<storage, read> values: array<vec4<f16>>;     // (kv_heads, capacity, HEAD_DIM / 4) fours
+@group(0) @binding(3) var<storage, read_write> out: array<vec4<f16>>;  // (tokens, HEADS, HEAD_DIM / 4) fours
 @group(0) @binding(4) var<uniform> params: Params;
 
-// Slots that a query at `position` reads.
-fn slots(position: u32) -> u32 {
-    return position + 1u;
+fn shared_slots(first_position: u32, last_position: u32) -> u32 {
+    return last_position + 1u;
 }
 
-// Where the M rows from `slot` on start in the cache; past the last slot the last M again.
-fn cache_row(query: u32, kv_head: u32, slot: u32, total: u32) -> u32 {
-    return (kv_head * params.capacity + min(slot, (total - 1u) / M * M)) * HEAD_DIM;
+fn shared_token(first_position: u32, last_position: u32, slot: u32) -> u32 {
+    return min(slot, last_position);
+}
+
+fn shared_seen(first_position: u32, position: u32) -> Seen {
+    return Seen(0u, 0u, position + 1u);
+}
+
+// No query has slots of its own.
+fn own_slots(position: u32) -> u32 {
+    return 0u;
+}
+
+fn own_token(list: u32, slot: u32, end: u32) -> u32 {
+    return 0u;
 }
 
 // Workgroup: TOKENS tokens, KV head.

@@ -1,29 +1,35 @@
 enable f16;
 enable wgpu_cooperative_matrix;
-// score_blocks of a chunk with cooperative matrices: the formulas, tiles and two dispatches of score_blocks.wgsl.
+// score_blocks of a chunk with cooperative matrices: the formulas and the two dispatches of score_blocks.wgsl.
 //
-// 64 rows (heads of neighbouring tokens) times 64 keys; each of four subgroups owns 16 rows, whose queries stay in
-// registers, and takes keys straight from memory into matrices. Scores pass through workgroup memory for the
-// exponentials. Floor at 128K tokens, 32 heads of 128: 5.5 TFLOP, 23 ms at 240 TFLOP/s, and 2e10 exponentials, 6 ms.
+// A workgroup of four subgroups owns the heads of neighbouring tokens as rows; each subgroup keeps the queries of its
+// OWN_TILES * M rows in registers while the keys pass by, KEYS of them staged in workgroup memory at a time. Scores pass
+// through workgroup memory for the exponentials, half of the keys at a time. Where scores of blocks are wanted, a
+// workgroup walks SPAN keys from the one before its first block on, so that 127 blocks share 512 keys.
+//
+// Floor at 128K tokens, 32 heads of 128: 5.5 TFLOP, 23 ms at 240 TFLOP/s, and 2e10 exponentials, 6 ms.
 //
 // Host: src/ops/score_blocks.rs. Twin: src/reference/score_blocks.rs.
 //
 //#import numbers                     LOWEST
-//#const  M SUBGROUP HEADS GROUP HEAD_DIM DEPTHS SCALE MOST_EXPONENT BLOCK LSE_STRIDE INIT_BLOCKS LOCAL_BLOCKS
-// GROUP is a multiple of M, key_slots at least M, 4 * LOCAL_BLOCKS at least M.
+//#const  M SUBGROUP OWN_TILES HEADS GROUP HEAD_DIM DEPTHS SCALE MOST_EXPONENT BLOCK LSE_STRIDE INIT_BLOCKS LOCAL_BLOCKS
+//#const  SCORE_LOADS COLUMN_TILES
+// GROUP is a multiple of M, 4 * OWN_TILES * M of GROUP; SCORE_LOADS = KEYS * HEAD_DIM / 16 / SUBGROUP; COLUMN_TILES = HALF / M.
 
 const LANES: u32 = 4u * SUBGROUP;
-const ROWS: u32 = 64u;
-const OWN_ROWS: u32 = 16u;                 // rows of a subgroup
-const ROW_TILES: u32 = OWN_ROWS / M;
-const KEYS: u32 = 64u;
-const PITCH: u32 = KEYS + 4u;              // rows in different banks, matrices aligned to 16 bytes
+const OWN_ROWS: u32 = OWN_TILES * M;       // rows of a subgroup
+const ROWS: u32 = 4u * OWN_ROWS;
+const KEYS: u32 = 64u;                     // staged at a time
+const HALF: u32 = 32u;                     // whose scores are in memory at a time
+const VECS: u32 = HEAD_DIM / 4u;
+const PITCH: u32 = VECS + 2u;              // rows in different banks, matrices aligned to 16 bytes
+const SCORE_PITCH: u32 = HALF + 4u;
 const TILE_TOKENS: u32 = ROWS / GROUP;
-const TILE_BLOCKS: u32 = 15u;
 const FINE_PER_BLOCK: u32 = 4u;
-// Two lanes share a row of scores; where there are fewer lanes, each takes several.
-const ITEMS: u32 = 2u * OWN_ROWS;
-const TURNS: u32 = (ITEMS + SUBGROUP - 1u) / SUBGROUP;
+const TILE_BLOCKS: u32 = KEYS / FINE_PER_BLOCK;
+const SPAN: u32 = 512u;                    // keys of a workgroup
+const SPAN_BLOCKS: u32 = SPAN / FINE_PER_BLOCK - 1u;
+const TURNS: u32 = (ROWS + LANES - 1u) / LANES;
 
 struct Params {
     start: u32,        // position of token 0
@@ -35,12 +41,16 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> q: array<f16>;                    // (tokens, HEADS, HEAD_DIM)
-@group(0) @binding(1) var<storage, read> keys: array<f16>;                 // (kv_heads, key_slots, HEAD_DIM)
+@group(0) @binding(1) var<storage, read> keys: array<vec4<f16>>;           // (kv_heads, key_slots, HEAD_DIM / 4) fours
 @group(0) @binding(2) var<storage, read_write> lse_rows: array<f32>;       // (tokens, HEADS)
 @group(0) @binding(3) var<storage, read_write> block_scores: array<f32>;   // (kv_heads, tokens, blocks)
 @group(0) @binding(4) var<uniform> params: Params;
 
-var<workgroup> tile: array<f32, ROWS * PITCH>;
+var<workgroup> staged: array<vec4<f16>, KEYS * PITCH>;
+var<workgroup> tile: array<f32, ROWS * SCORE_PITCH>;
+// Exponentials summed over the heads of a token; behind them the largest of the last block of the keys before.
+var<workgroup> sums: array<f32, TILE_TOKENS * (KEYS + 1u)>;
+var<workgroup> norms: array<f32, ROWS>;
 
 // Rows past the last token repeat it; their results are not stored.
 fn token_of(row: u32, token_tile: u32) -> u32 {
@@ -48,40 +58,34 @@ fn token_of(row: u32, token_tile: u32) -> u32 {
     return min(token, params.tokens - 1u);
 }
 
-// First of the M keys that the matrix meant for `key` holds: the last M at the end of the memory.
-fn matrix_key(key: u32) -> u32 {
-    return min(key, params.key_slots - M);
-}
-
-// Scaled products of this subgroup's rows with 64 keys from `first_key` on, into `tile`.
-fn products(token_tile: u32, kv_head: u32, first_key: u32, subgroup: u32) {
-    for (var r = 0u; r < ROW_TILES; r++) {
-        let row = subgroup * OWN_ROWS + r * M;
-        let q_row = (token_of(row, token_tile) * HEADS + kv_head * GROUP + row % GROUP) * HEAD_DIM;
-        // Matrices have names: an array of them would not stay in registers.
-        //#repeat d DEPTHS
-        let heads_@d = coopLoadT<coop_matMxM<f16, A>>(&q[q_row + @d * M], HEAD_DIM);
-        //#end
-        for (var n = 0u; n < KEYS; n += M) {
-            let key_row = (kv_head * params.key_slots + matrix_key(first_key + n)) * HEAD_DIM;
-            var sums: coop_matMxM<f32, C>;
-            //#repeat d DEPTHS
-            let key_@d = coopLoad<coop_matMxM<f16, B>>(&keys[key_row + @d * M], HEAD_DIM);
-            sums = coopMultiplyAdd(heads_@d, key_@d, sums);
-            //#end
-            let at = row * PITCH + n;
-            coopStoreT(sums, &tile[at], PITCH);
-        }
-    }
+// Keys from the one before `after` on; past either end the last one again.
+fn stage(kv_head: u32, after: u32, lane: u32) {
+    //#repeat i SCORE_LOADS
+    let row_@i = (lane + @i * LANES) / VECS;
+    let column_@i = (lane + @i * LANES) % VECS;
+    let from_@i = kv_head * params.key_slots + min(max(after + row_@i, 1u), params.key_slots) - 1u;
+    let four_@i = keys[from_@i * VECS + column_@i];
+    //#end
+    //#repeat i SCORE_LOADS
+    staged[row_@i * PITCH + column_@i] = four_@i;
+    //#end
 }
 
 // Workgroup: tile of tokens, KV head.
 @compute @workgroup_size(LANES)
 fn lse(
     @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_id) subgroup: u32,
-    @builtin(subgroup_invocation_id) sublane: u32,
 ) {
+    // Matrices have names: an array of them would not stay in registers.
+    //#repeat r OWN_TILES
+    let row_@r = subgroup * OWN_ROWS + @r * M;
+    let q_row_@r = (token_of(row_@r, group.x) * HEADS + group.y * GROUP + row_@r % GROUP) * HEAD_DIM;
+    //#repeat d DEPTHS
+    let heads_@r_@d = coopLoadT<coop_matMxM<f16, A>>(&q[q_row_@r + @d * M], HEAD_DIM);
+    //#end
+    //#end
     let end = (params.start + token_of(ROWS - 1u, group.x) + 1u) / LSE_STRIDE - 1u;
     var most: array<f32, TURNS>;
     var sum: array<f32, TURNS>;
@@ -90,90 +94,139 @@ fn lse(
         sum[turn] = 0.0;
     }
     for (var first = 0u; first < end; first += KEYS) {
+        stage(group.y, first + 1u, lane);
         workgroupBarrier();
-        products(group.x, group.y, first, subgroup);
-        workgroupBarrier();
-        for (var turn = 0u; turn < TURNS; turn++) {
-            let item = min(sublane + turn * SUBGROUP, ITEMS - 1u);
-            let row = subgroup * OWN_ROWS + item / 2u;
-            let visible = (params.start + token_of(row, group.x) + 1u) / LSE_STRIDE - 1u;
-            var larger = most[turn];
-            for (var column = item % 2u; column < KEYS; column += 2u) {
-                // A matrix at the end of the memory repeats keys of the one before it.
-                let meant = first + column / M * M;
-                let key = matrix_key(meant) + column % M;
-                if key >= meant && key < visible {
-                    larger = max(larger, tile[row * PITCH + column] * SCALE);
+        for (var half = 0u; half < KEYS; half += HALF) {
+            //#repeat n COLUMN_TILES
+            //#repeat r OWN_TILES
+            var products_@n_@r: coop_matMxM<f32, C>;
+            //#end
+            //#repeat d DEPTHS
+            let key_at_@n_@d = (half + @n * M) * PITCH + @d * M / 4u;
+            let key_@n_@d = coopLoad<coop_matMxM<f16, B>>(&staged[key_at_@n_@d], PITCH);
+            //#repeat r OWN_TILES
+            products_@n_@r = coopMultiplyAdd(heads_@r_@d, key_@n_@d, products_@n_@r);
+            //#end
+            //#end
+            //#repeat r OWN_TILES
+            let at_@n_@r = row_@r * SCORE_PITCH + @n * M;
+            coopStoreT(products_@n_@r, &tile[at_@n_@r], SCORE_PITCH);
+            //#end
+            //#end
+            workgroupBarrier();
+            for (var turn = 0u; turn < TURNS; turn++) {
+                let row = min(lane + turn * LANES, ROWS - 1u);
+                let visible = (params.start + token_of(row, group.x) + 1u) / LSE_STRIDE - 1u;
+                let here = max(visible, first + half) - first - half;
+                var larger = most[turn];
+                // Lanes begin at different columns, so that their rows lie in different banks.
+                for (var i = 0u; i < HALF; i++) {
+                    let column = (i + row / 8u) % HALF;
+                    larger = select(larger, max(larger, tile[row * SCORE_PITCH + column] * SCALE), column < here);
                 }
-            }
-            var total = sum[turn] * exp(most[turn] - larger);
-            for (var column = item % 2u; column < KEYS; column += 2u) {
-                let meant = first + column / M * M;
-                let key = matrix_key(meant) + column % M;
-                if key >= meant && key < visible {
-                    total += exp(tile[row * PITCH + column] * SCALE - larger);
+                var total = sum[turn] * exp(most[turn] - larger);
+                for (var i = 0u; i < HALF; i++) {
+                    let column = (i + row / 8u) % HALF;
+                    total += select(0.0, exp(min(tile[row * SCORE_PITCH + column] * SCALE - larger, 0.0)), column < here);
                 }
+                most[turn] = larger;
+                sum[turn] = total;
             }
-            most[turn] = larger;
-            sum[turn] = total;
+            workgroupBarrier();
         }
     }
     for (var turn = 0u; turn < TURNS; turn++) {
-        let item = sublane + turn * SUBGROUP;
-        let row = subgroup * OWN_ROWS + item / 2u;
-        let other = subgroupShuffleXor(most[turn], 1u);
-        let other_sum = subgroupShuffleXor(sum[turn], 1u);
-        let larger = max(most[turn], other);
-        let total = sum[turn] * exp(most[turn] - larger) + other_sum * exp(other - larger);
+        let row = lane + turn * LANES;
         let token = params.first_token + group.x * TILE_TOKENS + row / GROUP;
-        if item < ITEMS && item % 2u == 0u && row < TILE_TOKENS * GROUP && token < params.tokens {
-            lse_rows[token * HEADS + group.y * GROUP + row % GROUP] = larger + log(total);
+        if row < TILE_TOKENS * GROUP && token < params.tokens {
+            lse_rows[token * HEADS + group.y * GROUP + row % GROUP] = most[turn] + log(sum[turn]);
         }
     }
 }
 
-// Workgroup: tile of blocks, tile of tokens, KV head.
+// Workgroup: span of blocks, tile of tokens, KV head.
 @compute @workgroup_size(LANES)
 fn scores(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_id) subgroup: u32,
 ) {
-    let first_block = group.x * TILE_BLOCKS;
+    let first_block = group.x * SPAN_BLOCKS;
     let last_position = params.start + token_of(ROWS - 1u, group.y);
-    if first_block + LOCAL_BLOCKS >= last_position / BLOCK + 1u {
-        return; // No query of this tile may choose one of these blocks.
+    // No query of this tile may choose a block from here on.
+    let end_block = last_position / BLOCK + 1u - min(last_position / BLOCK + 1u, LOCAL_BLOCKS);
+    //#repeat r OWN_TILES
+    let row_@r = subgroup * OWN_ROWS + @r * M;
+    let q_row_@r = (token_of(row_@r, group.y) * HEADS + group.z * GROUP + row_@r % GROUP) * HEAD_DIM;
+    //#repeat d DEPTHS
+    let heads_@r_@d = coopLoadT<coop_matMxM<f16, A>>(&q[q_row_@r + @d * M], HEAD_DIM);
+    //#end
+    //#end
+    for (var row = lane; row < ROWS; row += LANES) {
+        norms[row] = lse_rows[token_of(row, group.y) * HEADS + group.z * GROUP + row % GROUP];
     }
-    // The first tile has no key before its first block.
-    let before = select(1u, 0u, first_block == 0u);
-    products(group.y, group.z, first_block * FINE_PER_BLOCK - before, subgroup);
-    workgroupBarrier();
-    // Sum over the heads of a token into the row of its first head; each item stays with one lane.
-    for (var item = lane; item < TILE_TOKENS * KEYS; item += LANES) {
-        let column = item % KEYS;
-        let row = item / KEYS * GROUP;
-        let norms = token_of(row, group.y) * HEADS + group.z * GROUP;
-        var sum = 0.0;
-        for (var head = 0u; head < GROUP; head++) {
-            let score = tile[(row + head) * PITCH + column] * SCALE;
-            sum += exp(min(score - lse_rows[norms + head], MOST_EXPONENT));
-        }
-        tile[row * PITCH + column] = sum;
-    }
-    workgroupBarrier();
-    for (var item = lane; item < TILE_TOKENS * TILE_BLOCKS; item += LANES) {
-        let block = first_block + item % TILE_BLOCKS;
-        let token = params.first_token + group.y * TILE_TOKENS + item / TILE_BLOCKS;
-        let free_end = (params.start + token) / BLOCK + 1u - LOCAL_BLOCKS;
-        if token < params.tokens && block >= INIT_BLOCKS && block < free_end {
-            // Column of the block's first own key; the one before it belongs to it too.
-            let own = item % TILE_BLOCKS * FINE_PER_BLOCK + before;
-            let row = item / TILE_BLOCKS * GROUP * PITCH;
-            var most = 0.0;
-            for (var column = max(own, 1u) - 1u; column < own + FINE_PER_BLOCK; column++) {
-                most = max(most, tile[row + column]);
+    // Column c of the span is key 4 * first_block - 1 + c; the very first does not exist.
+    let blocks = min(max(end_block, first_block) - first_block, SPAN_BLOCKS);
+    let columns = select(0u, blocks * FINE_PER_BLOCK + 1u, blocks > 0u);
+    for (var first = 0u; first < columns; first += KEYS) {
+        stage(group.z, first_block * FINE_PER_BLOCK + first, lane);
+        workgroupBarrier();
+        for (var half = 0u; half < KEYS; half += HALF) {
+            //#repeat n COLUMN_TILES
+            //#repeat r OWN_TILES
+            var products_@n_@r: coop_matMxM<f32, C>;
+            //#end
+            //#repeat d DEPTHS
+            let key_at_@n_@d = (half + @n * M) * PITCH + @d * M / 4u;
+            let key_@n_@d = coopLoad<coop_matMxM<f16, B>>(&staged[key_at_@n_@d], PITCH);
+            //#repeat r OWN_TILES
+            products_@n_@r = coopMultiplyAdd(heads_@r_@d, key_@n_@d, products_@n_@r);
+            //#end
+            //#end
+            //#repeat r OWN_TILES
+            let at_@n_@r = row_@r * SCORE_PITCH + @n * M;
+            coopStoreT(products_@n_@r, &tile[at_@n_@r], SCORE_PITCH);
+            //#end
+            //#end
+            workgroupBarrier();
+            for (var item = lane; item < TILE_TOKENS * HALF; item += LANES) {
+                let column = item % HALF;
+                let row = item / HALF * GROUP;
+                var sum = 0.0;
+                for (var head = 0u; head < GROUP; head++) {
+                    let score = tile[(row + head) * SCORE_PITCH + column] * SCALE;
+                    sum += exp(min(score - norms[row + head], MOST_EXPONENT));
+                }
+                let missing = first_block + first + half + column == 0u;
+                sums[item / HALF * (KEYS + 1u) + half + column] = select(sum, 0.0, missing);
             }
-            block_scores[group.z * params.head_stride + token * params.row_stride + block] = most;
+            workgroupBarrier();
         }
+        // A block has four keys and the first one of the next, for which the last block of these keys must wait.
+        for (var item = lane; item < TILE_TOKENS * TILE_BLOCKS; item += LANES) {
+            let row = item / TILE_BLOCKS * (KEYS + 1u);
+            let quad = item % TILE_BLOCKS;
+            let at = row + quad * FINE_PER_BLOCK;
+            let largest = max(max(sums[at], sums[at + 1u]), max(sums[at + 2u], sums[at + 3u]));
+            let block = first_block + first / FINE_PER_BLOCK + quad;
+            if quad + 1u < TILE_BLOCKS {
+                write(group, item / TILE_BLOCKS, block, max(largest, sums[at + FINE_PER_BLOCK]));
+            } else {
+                if first > 0u {
+                    write(group, item / TILE_BLOCKS, block - TILE_BLOCKS, max(sums[row + KEYS], sums[row]));
+                }
+                sums[row + KEYS] = largest;
+            }
+        }
+        workgroupBarrier();
+    }
+}
+
+// The score of a block that the token may choose.
+fn write(group: vec3<u32>, tile_token: u32, block: u32, score: f32) {
+    let token = params.first_token + group.y * TILE_TOKENS + tile_token;
+    let blocks = (params.start + token) / BLOCK + 1u;
+    if token < params.tokens && block >= INIT_BLOCKS && block + LOCAL_BLOCKS < blocks {
+        block_scores[group.z * params.head_stride + token * params.row_stride + block] = score;
     }
 }

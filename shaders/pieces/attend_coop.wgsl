@@ -1,40 +1,50 @@
 // attend_coop: running softmax attention of one token per subgroup with cooperative matrices.
 //
-// The heads of a token's group are the rows of a tile (padded to whole matrices), 64 slots the columns. TOKENS
-// neighbouring tokens share a workgroup and walk their slots in step, so that keys which several of them read come from
-// the nearest cache. Keys and values go straight from the cache into matrices: M neighbouring slots are M neighbouring
-// rows. Scores and weights pass through workgroup memory, because the elements of a matrix cannot be touched.
+// A workgroup takes TOKENS neighbouring tokens and one KV head. The heads of a token's group are the rows of its tile
+// (padded to whole matrices), KEYS slots the columns. First come the slots that all its tokens share, from the last to
+// the first, because a query's own neighbourhood usually has the largest scores: keys, then values, of a tile are
+// staged in workgroup memory once for all. Then each token's own slots: each subgroup stages its own, a ROUND at a time in
+// its part of the same memory. Staging matters more than it seems: a matrix loaded straight from the cache costs
+// scattered reads of 4 bytes (keys) or 2 (values), 27 TFLOP/s on an H200.
 //
-// Weights are exp(score - reference) in f16, where the reference is the row's maximum when it was last taken. It is
-// taken again, and the sums so far rescaled through memory, only when a score exceeds it by RISE: weights stay below
-// exp(RISE) = 2981, far inside f16, and the sums are f32, so nothing is lost. Slots are walked from the end, where the
-// query's own neighbourhood usually has the largest scores. Slots past the query have weight 0, so the cache must hold
-// finite numbers there.
+// Scores and weights pass through workgroup memory, because the elements of a matrix cannot be touched. Weights are
+// exp(score - reference) in f16, where the reference is the row's maximum when it was last taken. It is taken again,
+// and the sums so far rescaled through memory, only when a score exceeds it by RISE: weights stay below exp(RISE) =
+// 2981, far inside f16, and the sums are f32, so nothing is lost. Slots that a token does not see have weight 0.
 //
-// The kernel says what a slot is: `slots(position)` how many a query reads, `cache_row(token, kv_head, slot, total)`
-// where the M rows from a slot on start.
+// The kernel says what the slots are: `shared_slots(first, last)` of the tokens at these positions and `shared_token(slot)`
+// in the cache; `shared_seen(position)` which of them a query sees; `own_slots(position)` and `own_token(..)`.
 //
-//#import numbers                     LOWEST, pack_half
-//#const  M SUBGROUP HEADS GROUP HEAD_DIM SCALE ROW_TILES PARTS PER_PART
-//        GROUP at most 16; ROW_TILES = GROUP / M rounded up; a head is PARTS parts of PER_PART matrices, at most 64 wide
+//#import numbers                     LOWEST
+//#const  M SUBGROUP HEADS GROUP HEAD_DIM SCALE ROW_TILES PARTS PER_PART KEYS ROUND_TILES VECTORS LOADS TURNS
+//        GROUP at most 16; ROW_TILES = GROUP / M rounded up; a head is PARTS parts of PER_PART matrices, no wider than
+//        KEYS; ROUND_TILES = KEYS / 4 / M; VECTORS = KEYS / 8; LOADS = KEYS * HEAD_DIM / 16 / SUBGROUP; TURNS = 2 * ROWS /
+//        SUBGROUP rounded up
 
 const TOKENS: u32 = 4u;
 const LANES: u32 = TOKENS * SUBGROUP;
 const KV_HEADS: u32 = HEADS / GROUP;
 const ROWS: u32 = ROW_TILES * M;
-const KEYS: u32 = 64u;                     // slots of a tile
-const KEY_TILES: u32 = KEYS / M;
-const PART: u32 = PER_PART * M;            // values of a head that pass through memory at a time
+const ROUND: u32 = KEYS / TOKENS;          // own slots that a subgroup stages at a time
+const VECS: u32 = HEAD_DIM / 4u;
+const PART: u32 = PER_PART * M / 4u;       // vectors of a head that pass through memory at a time
 const RISE: f32 = 8.0;
-// A few elements of padding keep the rows in different banks and the matrices aligned to 16 bytes.
-const SCORE_PITCH: u32 = KEYS + 4u;
-const WEIGHT_PITCH: u32 = KEYS + 8u;
-// Two lanes share a row of scores; where there are fewer lanes, each takes several.
+// All pitches are in vectors; two of padding keep the rows in different banks and the matrices aligned to 16 bytes.
+const PITCH: u32 = VECS + 2u;
+const SCORE_PITCH: u32 = KEYS / 4u + 2u;
+// Two lanes share a row of scores, each takes every other vector.
 const ITEMS: u32 = 2u * ROWS;
-const TURNS: u32 = (ITEMS + SUBGROUP - 1u) / SUBGROUP;
 
-var<workgroup> scores: array<f32, TOKENS * ROWS * SCORE_PITCH>;
-var<workgroup> weights: array<f16, TOKENS * ROWS * WEIGHT_PITCH>;
+// Which slots of a kind a query sees: those before `fixed` and from `hidden` on, up to `end`.
+struct Seen {
+    fixed: u32,
+    hidden: u32,
+    end: u32,
+}
+
+var<workgroup> cached: array<vec4<f16>, KEYS * PITCH>;
+var<workgroup> scores: array<vec4<f32>, TOKENS * ROWS * SCORE_PITCH>;
+var<workgroup> weights: array<vec4<f16>, TOKENS * ROWS * SCORE_PITCH>;
 var<workgroup> row_sums: array<f32, TOKENS * ROWS>;
 var<workgroup> row_factors: array<f32, TOKENS * ROWS>;
 var<workgroup> risen: u32;
@@ -43,14 +53,17 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
     let kv_head = group.y;
     // Tokens past the last repeat it and are not stored.
     let token = min(group.x * TOKENS + subgroup, params.tokens - 1u);
-    let total = slots(params.start + token);
-    var longest = 0u;
-    for (var i = 0u; i < TOKENS; i++) {
-        longest = max(longest, slots(params.start + min(group.x * TOKENS + i, params.tokens - 1u)));
-    }
-    let score_base = subgroup * ROWS * SCORE_PITCH;
-    let weight_base = subgroup * ROWS * WEIGHT_PITCH;
+    let first_position = params.start + group.x * TOKENS;
+    let last_position = params.start + min(group.x * TOKENS + TOKENS, params.tokens) - 1u;
+    let cache = kv_head * params.capacity;
+    let list = token * KV_HEADS + kv_head;
+    let base = subgroup * ROWS * SCORE_PITCH;
     let head_base = token * HEADS + kv_head * GROUP;
+    let shared_tiles = (shared_slots(first_position, last_position) + KEYS - 1u) / KEYS;
+    // Positions before the last read at most as many blocks.
+    let own_tiles = (own_slots(last_position) + KEYS - 1u) / KEYS;
+    let shared_part = shared_seen(first_position, params.start + token);
+    let own_part = Seen(0u, 0u, own_slots(params.start + token));
     if lane == 0u {
         risen = 0u;
     }
@@ -58,12 +71,12 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
     // The queries, through the weights' memory.
     //#repeat p PARTS
     workgroupBarrier();
-    stage_queries(head_base, weight_base, @p * PART, sublane);
+    stage_queries(head_base, base, @p * PART, sublane);
     workgroupBarrier();
     //#repeat r ROW_TILES
     //#repeat e PER_PART
-    let heads_at_@r_@p_@e = weight_base + @r * M * WEIGHT_PITCH + @e * M;
-    let heads_@r_@p_@e = coopLoadT<coop_matMxM<f16, A>>(&weights[heads_at_@r_@p_@e], WEIGHT_PITCH);
+    let heads_at_@r_@p_@e = base + @r * M * SCORE_PITCH + @e * M / 4u;
+    let heads_@r_@p_@e = coopLoadT<coop_matMxM<f16, A>>(&weights[heads_at_@r_@p_@e], SCORE_PITCH);
     //#end
     //#end
     //#end
@@ -78,76 +91,119 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
     //#end
     var reference: array<f32, TURNS>;
     var weight_sum: array<f32, TURNS>;
-    for (var turn = 0u; turn < TURNS; turn++) {
-        reference[turn] = LOWEST;
-        weight_sum[turn] = 0.0;
-    }
-    let tiles = (longest + KEYS - 1u) / KEYS;
-    for (var step = 0u; step < tiles; step++) {
-        let first = (tiles - 1u - step) * KEYS;
-        for (var n = 0u; n < KEY_TILES; n++) {
-            let row = cache_row(token, kv_head, first + n * M, total);
+    //#repeat t TURNS
+    reference[@t] = LOWEST;
+    weight_sum[@t] = 0.0;
+    //#end
+    for (var step = 0u; step < shared_tiles + own_tiles; step++) {
+        let own = step >= shared_tiles;
+        let first = select(shared_tiles - 1u - step, step - shared_tiles, own) * KEYS;
+        var seen = shared_part;
+        if own {
+            seen = own_part;
+        }
+        // Where this lane's loads start: rows of the tile, slots, and the lanes that load together.
+        let loader = select(lane, sublane, own);
+        let loaders = select(LANES, SUBGROUP, own);
+        let own_rows = subgroup * ROUND;
+        let first_row = select(0u, own_rows, own);
+        for (var round = 0u; round < 4u; round++) {
+            if own || round == 0u {
+                let slot = first + round * ROUND;
+                let origin = cache + own_token(list, slot, own_part.end);
+                workgroupBarrier();
+                //#repeat i LOADS
+                let row_@i = (loader + @i * loaders) / VECS;
+                let column_@i = (loader + @i * loaders) % VECS;
+                let from_@i = select(cache + shared_token(first_position, last_position, slot + row_@i), origin + row_@i, own);
+                let loaded_@i = keys[from_@i * VECS + column_@i];
+                //#end
+                //#repeat i LOADS
+                cached[(first_row + row_@i) * PITCH + column_@i] = loaded_@i;
+                //#end
+                workgroupBarrier();
+            }
+            let key_row = select(round * ROUND, own_rows, own);
+            //#repeat j ROUND_TILES
             //#repeat r ROW_TILES
-            var products_@r: coop_matMxM<f32, C>;
+            var products_@j_@r: coop_matMxM<f32, C>;
             //#end
             //#repeat p PARTS
             //#repeat e PER_PART
-            let key_@p_@e = coopLoad<coop_matMxM<f16, B>>(&keys[row + @p * PART + @e * M], HEAD_DIM);
+            let key_at_@j_@p_@e = (key_row + @j * M) * PITCH + (@p * PER_PART + @e) * M / 4u;
+            let key_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&cached[key_at_@j_@p_@e], PITCH);
             //#repeat r ROW_TILES
-            products_@r = coopMultiplyAdd(heads_@r_@p_@e, key_@p_@e, products_@r);
+            products_@j_@r = coopMultiplyAdd(heads_@r_@p_@e, key_@j_@p_@e, products_@j_@r);
             //#end
             //#end
             //#end
             //#repeat r ROW_TILES
-            let at_@r = score_base + @r * M * SCORE_PITCH + n * M;
-            coopStoreT(products_@r, &scores[at_@r], SCORE_PITCH);
+            let score_at_@j_@r = base + @r * M * SCORE_PITCH + (round * ROUND + @j * M) / 4u;
+            coopStoreT(products_@j_@r, &scores[score_at_@j_@r], SCORE_PITCH);
+            //#end
             //#end
         }
         workgroupBarrier();
 
-        for (var turn = 0u; turn < TURNS; turn++) {
-            let item = sublane + turn * SUBGROUP;
+        // The first values are on their way while the weights are computed.
+        let value_origin = cache + own_token(list, first, own_part.end);
+        //#repeat i LOADS
+        let value_row_@i = (loader + @i * loaders) / VECS;
+        let value_column_@i = (loader + @i * loaders) % VECS;
+        let value_from_@i = select(cache + shared_token(first_position, last_position, first + value_row_@i), value_origin + value_row_@i, own);
+        let value_loaded_@i = values[value_from_@i * VECS + value_column_@i];
+        //#end
+        //#repeat t TURNS
+        {
+            let item = sublane + @t * SUBGROUP;
             let row = min(item / 2u, ROWS - 1u);
-            let at = score_base + row * SCORE_PITCH;
+            let at = base + row * SCORE_PITCH + item % 2u;
+            let slots = vec4(first + item % 2u * 4u) + vec4(0u, 1u, 2u, 3u);
             var most = LOWEST;
-            for (var column = item % 2u; column < KEYS; column += 2u) {
-                most = select(most, max(most, scores[at + column] * SCALE), first + column < total);
-            }
+            //#repeat c VECTORS
+            let slots_@c = slots + @c * 8u;
+            let visible_@c = (slots_@c < vec4(seen.fixed) | slots_@c >= vec4(seen.hidden)) & slots_@c < vec4(seen.end);
+            let score_@c = select(vec4(LOWEST), scores[at + @c * 2u] * SCALE, visible_@c);
+            most = max(most, max(max(score_@c.x, score_@c.y), max(score_@c.z, score_@c.w)));
+            //#end
             most = max(most, subgroupShuffleXor(most, 1u));
             var factor = 1.0;
-            if most > reference[turn] + RISE {
+            if most > reference[@t] + RISE {
                 // Before the first weight there is nothing to rescale.
-                if reference[turn] > LOWEST {
-                    factor = exp(reference[turn] - most);
+                if reference[@t] > LOWEST {
+                    factor = exp(reference[@t] - most);
                     risen = 1u;
                 }
-                reference[turn] = most;
+                reference[@t] = most;
             }
-            var sum = 0.0;
-            for (var column = item % 2u; column < KEYS; column += 2u) {
-                let exact = exp(min(scores[at + column] * SCALE - reference[turn], RISE));
-                let weight = f16(select(0.0, exact, first + column < total));
-                if item < ITEMS {
-                    weights[weight_base + row * WEIGHT_PITCH + column] = weight;
-                }
-                sum += f32(weight);
+            var sum = vec4(0.0);
+            //#repeat c VECTORS
+            let weight_@c = vec4<f16>(select(vec4(0.0), exp(min(score_@c - reference[@t], vec4(RISE))), visible_@c));
+            if item < ITEMS {
+                weights[at + @c * 2u] = weight_@c;
             }
-            weight_sum[turn] = weight_sum[turn] * factor + sum;
+            sum += vec4<f32>(weight_@c);
+            //#end
+            weight_sum[@t] = weight_sum[@t] * factor + (sum.x + sum.y) + (sum.z + sum.w);
             if item < ITEMS && item % 2u == 0u {
                 row_factors[subgroup * ROWS + row] = factor;
             }
         }
+        //#end
+        //#repeat i LOADS
+        cached[(first_row + value_row_@i) * PITCH + value_column_@i] = value_loaded_@i;
+        //#end
         if workgroupUniformLoad(&risen) != 0u {
-            // The scores are used up, so their memory is free for the sums, 64 values of a head at a time.
+            // The scores are used up, so their memory is free for the sums, a part of a head at a time.
             //#repeat p PARTS
             //#repeat r ROW_TILES
             //#repeat e PER_PART
-            let old_at_@r_@p_@e = score_base + @r * M * SCORE_PITCH + @e * M;
+            let old_at_@r_@p_@e = base + @r * M * SCORE_PITCH + @e * M / 4u;
             coopStoreT(sums_@r_@p_@e, &scores[old_at_@r_@p_@e], SCORE_PITCH);
             //#end
             //#end
             workgroupBarrier();
-            rescale(score_base, subgroup, sublane);
+            rescale(base, subgroup, sublane);
             workgroupBarrier();
             //#repeat r ROW_TILES
             //#repeat e PER_PART
@@ -161,72 +217,84 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
             }
         }
 
-        for (var n = 0u; n < KEY_TILES; n++) {
-            let row = cache_row(token, kv_head, first + n * M, total);
+        for (var round = 0u; round < 4u; round++) {
+            if own && round > 0u {
+                let origin = cache + own_token(list, first + round * ROUND, own_part.end);
+                workgroupBarrier();
+                //#repeat i LOADS
+                let more_row_@i = (sublane + @i * SUBGROUP) / VECS;
+                let more_column_@i = (sublane + @i * SUBGROUP) % VECS;
+                let more_@i = values[(origin + more_row_@i) * VECS + more_column_@i];
+                //#end
+                //#repeat i LOADS
+                cached[(own_rows + more_row_@i) * PITCH + more_column_@i] = more_@i;
+                //#end
+                workgroupBarrier();
+            }
+            let value_row = select(round * ROUND, own_rows, own);
+            //#repeat j ROUND_TILES
             //#repeat r ROW_TILES
-            let weight_at_@r = weight_base + @r * M * WEIGHT_PITCH + n * M;
-            let weight_@r = coopLoadT<coop_matMxM<f16, A>>(&weights[weight_at_@r], WEIGHT_PITCH);
+            let weight_at_@j_@r = base + @r * M * SCORE_PITCH + (round * ROUND + @j * M) / 4u;
+            let weight_@j_@r = coopLoadT<coop_matMxM<f16, A>>(&weights[weight_at_@j_@r], SCORE_PITCH);
             //#end
             //#repeat p PARTS
             //#repeat e PER_PART
-            let value_@p_@e = coopLoadT<coop_matMxM<f16, B>>(&values[row + @p * PART + @e * M], HEAD_DIM);
+            let value_at_@j_@p_@e = (value_row + @j * M) * PITCH + (@p * PER_PART + @e) * M / 4u;
+            let value_@j_@p_@e = coopLoadT<coop_matMxM<f16, B>>(&cached[value_at_@j_@p_@e], PITCH);
             //#repeat r ROW_TILES
-            sums_@r_@p_@e = coopMultiplyAdd(weight_@r, value_@p_@e, sums_@r_@p_@e);
+            sums_@r_@p_@e = coopMultiplyAdd(weight_@j_@r, value_@j_@p_@e, sums_@r_@p_@e);
+            //#end
             //#end
             //#end
             //#end
         }
     }
 
-    for (var turn = 0u; turn < TURNS; turn++) {
-        let item = sublane + turn * SUBGROUP;
-        let sum = weight_sum[turn] + subgroupShuffleXor(weight_sum[turn], 1u);
-        if item < ITEMS && item % 2u == 0u {
-            row_sums[subgroup * ROWS + item / 2u] = sum;
-        }
+    //#repeat t TURNS
+    let item_@t = sublane + @t * SUBGROUP;
+    let sum_@t = weight_sum[@t] + subgroupShuffleXor(weight_sum[@t], 1u);
+    if item_@t < ITEMS && item_@t % 2u == 0u {
+        row_sums[subgroup * ROWS + item_@t / 2u] = sum_@t;
     }
+    //#end
     //#repeat p PARTS
     workgroupBarrier();
     //#repeat r ROW_TILES
     //#repeat e PER_PART
-    let out_at_@r_@p_@e = score_base + @r * M * SCORE_PITCH + @e * M;
+    let out_at_@r_@p_@e = base + @r * M * SCORE_PITCH + @e * M / 4u;
     coopStoreT(sums_@r_@p_@e, &scores[out_at_@r_@p_@e], SCORE_PITCH);
     //#end
     //#end
     workgroupBarrier();
     if group.x * TOKENS + subgroup < params.tokens {
-        store(head_base, score_base, subgroup, @p * PART, sublane);
+        store(head_base, base, subgroup, @p * PART, sublane);
     }
     //#end
 }
 
 // A part of the token's queries into the weights' memory: rows past the group are zero.
-fn stage_queries(head_base: u32, weight_base: u32, part: u32, sublane: u32) {
-    for (var item = sublane; item < ROWS * PART / 2u; item += SUBGROUP) {
-        let row = item / (PART / 2u);
-        let column = item % (PART / 2u) * 2u;
-        var pair = vec2(0.0);
-        if row < GROUP {
-            pair = unpack2x16float(q[((head_base + row) * HEAD_DIM + part + column) / 2u]);
-        }
-        weights[weight_base + row * WEIGHT_PITCH + column] = f16(pair.x);
-        weights[weight_base + row * WEIGHT_PITCH + column + 1u] = f16(pair.y);
-    }
-}
-
-fn rescale(score_base: u32, subgroup: u32, sublane: u32) {
+fn stage_queries(head_base: u32, base: u32, part: u32, sublane: u32) {
     for (var item = sublane; item < ROWS * PART; item += SUBGROUP) {
         let row = item / PART;
-        scores[score_base + row * SCORE_PITCH + item % PART] *= row_factors[subgroup * ROWS + row];
+        let column = item % PART;
+        var four = vec4<f16>();
+        if row < GROUP {
+            four = q[(head_base + row) * VECS + part + column];
+        }
+        weights[base + row * SCORE_PITCH + column] = four;
     }
 }
 
-fn store(head_base: u32, score_base: u32, subgroup: u32, part: u32, sublane: u32) {
-    for (var item = sublane; item < GROUP * PART / 2u; item += SUBGROUP) {
-        let row = item / (PART / 2u);
-        let column = item % (PART / 2u) * 2u;
-        let at = score_base + row * SCORE_PITCH + column;
-        let pair = vec2(scores[at], scores[at + 1u]) / row_sums[subgroup * ROWS + row];
-        out[((head_base + row) * HEAD_DIM + part + column) / 2u] = pack_half(pair);
+fn rescale(base: u32, subgroup: u32, sublane: u32) {
+    for (var item = sublane; item < ROWS * PART; item += SUBGROUP) {
+        scores[base + item / PART * SCORE_PITCH + item % PART] *= row_factors[subgroup * ROWS + item / PART];
+    }
+}
+
+fn store(head_base: u32, base: u32, subgroup: u32, part: u32, sublane: u32) {
+    for (var item = sublane; item < GROUP * PART; item += SUBGROUP) {
+        let row = item / PART;
+        let four = scores[base + row * SCORE_PITCH + item % PART] / row_sums[subgroup * ROWS + row];
+        out[(head_base + row) * VECS + part + item % PART] = vec4<f16>(four);
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn run(
     lengths: &[usize],
 ) -> Result<()> {
     products(gpu, config, format)?;
+    super::bench_forms::run(gpu, config, format)?;
     println!("\none layer of attention, ms");
     println!(
         "| tokens | prompt dense | prompt sparse | compress | score | select | attend | token dense | token sparse |"

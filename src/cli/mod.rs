@@ -5,6 +5,7 @@
 //! to standard error. A reader that closes the pipe early (`foveal devices | head`) is no failure.
 
 pub mod bench;
+mod bench_forms;
 mod bench_ops;
 mod chat;
 mod common;

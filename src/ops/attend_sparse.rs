@@ -97,10 +97,16 @@ impl AttendSparse {
     /// The cooperative form, where the adapter and the sizes allow it.
     fn coop(gpu: &Gpu, shape: HeadShape, settings: SparseSettings, cache: CacheFormat) -> Option<Kernel> {
         let mut constants = super::attend_coop_constants(gpu, shape, cache)?;
-        if !settings.block_size.is_multiple_of(gpu.features.coop?.side() as usize) {
+        // A round of slots must not leave its block.
+        if !settings.block_size.is_multiple_of(16) {
             return None;
         }
-        constants.extend([("BLOCK", U32(settings.block_size as u32)), ("BUDGET", U32(settings.budget() as u32))]);
+        constants.extend([
+            ("BLOCK", U32(settings.block_size as u32)),
+            ("BUDGET", U32(settings.budget() as u32)),
+            ("INIT_BLOCKS", U32(settings.init_blocks as u32)),
+            ("LOCAL_BLOCKS", U32(settings.local_blocks() as u32)),
+        ]);
         let spec = KernelSpec { name: "coop/attend_sparse", entry: "main", constants: &constants, pieces: &[] };
         Kernel::optional(gpu, &spec)
     }

@@ -14,6 +14,7 @@ pub mod log_probs;
 pub mod matmul;
 mod matrix;
 pub mod matvec;
+pub mod quantize_row;
 pub mod rms_norm;
 pub mod rope_and_store;
 pub mod score_blocks;
@@ -33,7 +34,8 @@ pub use embed::Embed;
 pub use log_probs::LogProbs;
 pub use matmul::Matmul;
 pub use matrix::{Matrix, Shard};
-pub use matvec::Matvec;
+pub use matvec::{Matvec, MatvecForm};
+pub use quantize_row::{QuantizeRow, RowLayout};
 pub use rms_norm::RmsNorm;
 pub use rope_and_store::RopeAndStore;
 pub use score_blocks::ScoreBlocks;
@@ -59,20 +61,32 @@ fn attend_coop_constants(gpu: &Gpu, shape: HeadShape, cache: CacheFormat) -> Opt
     /// Heads of a group that fit in its tile.
     const MOST_HEADS: usize = 16;
     let (side, subgroup) = (gpu.features.coop?.side(), gpu.features.subgroup_size?);
+    let (heads, group, head_dim) = (shape.heads as u32, shape.group() as u32, shape.head_dim as u32);
     if shape.group() > MOST_HEADS || subgroup > 64 || cache != CacheFormat::F16 {
         return None;
     }
-    let part = if shape.head_dim.is_multiple_of(64) { 64 } else { 32 };
+    let row_tiles = group.div_ceil(side);
+    // Bytes of keys and their padding, and of scores and weights of all rows.
+    let bytes =
+        |keys: u32| keys * (head_dim + 8) * 2 + COOP_TOKENS as u32 * row_tiles * side * ((keys + 8) * 6 + 8) + 4;
+    let fits = |keys: &u32| keys / 4 >= side && bytes(*keys) <= gpu.max_workgroup_bytes();
+    let keys = [64, 32].into_iter().find(fits)?;
+    let part = if head_dim.is_multiple_of(64) { keys } else { 32 };
     Some(vec![
         ("M", U32(side)),
         ("SUBGROUP", U32(subgroup)),
-        ("HEADS", U32(shape.heads as u32)),
-        ("GROUP", U32(shape.group() as u32)),
-        ("HEAD_DIM", U32(shape.head_dim as u32)),
+        ("HEADS", U32(heads)),
+        ("GROUP", U32(group)),
+        ("HEAD_DIM", U32(head_dim)),
         ("SCALE", F32(shape.scale())),
-        ("ROW_TILES", U32((shape.group() as u32).div_ceil(side))),
-        ("PARTS", U32(shape.head_dim as u32 / part)),
+        ("ROW_TILES", U32(row_tiles)),
+        ("PARTS", U32(head_dim / part)),
         ("PER_PART", U32(part / side)),
+        ("KEYS", U32(keys)),
+        ("ROUND_TILES", U32(keys / 4 / side)),
+        ("VECTORS", U32(keys / 8)),
+        ("LOADS", U32(keys * head_dim / 16 / subgroup)),
+        ("TURNS", U32((2 * row_tiles * side).div_ceil(subgroup))),
     ])
 }
 

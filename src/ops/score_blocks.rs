@@ -15,6 +15,9 @@ const TILE: usize = 64;
 /// Blocks of a tile: with the key before the first they need 61 of the 64 fine keys.
 const TILE_BLOCKS: usize = 15;
 
+/// Blocks of a workgroup of the cooperative form: with the key before the first they need 509 of 512 fine keys.
+const COOP_SPAN_BLOCKS: usize = 127;
+
 /// Scores blocks for one model.
 pub struct ScoreBlocks {
     lse: Kernel,
@@ -26,11 +29,11 @@ pub struct ScoreBlocks {
     settings: SparseSettings,
 }
 
-/// The cooperative forms of `lse` and `scores`, and the side of their matrices.
+/// The cooperative forms of `lse` and `scores`, and how many rows (heads of tokens) their workgroups own.
 struct Coop {
     lse: Kernel,
     scores: Kernel,
-    side: usize,
+    rows: usize,
 }
 
 /// What one step reads and writes.
@@ -105,7 +108,7 @@ impl ScoreBlocks {
             Kernel::new(gpu, &KernelSpec { name, entry, constants, pieces: &[] })
         };
         Ok(Self {
-            coop: Self::coop(gpu, &shape, &settings, &common),
+            coop: Self::coop(gpu, &shape, &common),
             lse: kernel("score_blocks", "lse", &common)?,
             scores: kernel("score_blocks", "scores", &common)?,
             lse_parts: kernel("score_blocks_decode", "lse_parts", &for_decode)?,
@@ -116,29 +119,37 @@ impl ScoreBlocks {
     }
 
     /// The cooperative forms, where the adapter and the sizes allow them.
-    fn coop(
-        gpu: &Gpu,
-        shape: &HeadShape,
-        settings: &SparseSettings,
-        common: &[(&'static str, Constant)],
-    ) -> Option<Coop> {
+    fn coop(gpu: &Gpu, shape: &HeadShape, common: &[(&'static str, Constant)]) -> Option<Coop> {
         let (side, subgroup) = (gpu.features.coop?.side(), gpu.features.subgroup_size?);
-        let matrix = side as usize;
-        // The last matrix of a tile must not run past the keys that free blocks have.
-        let inside = SparseSettings::FINE_PER_BLOCK * settings.local_blocks() >= matrix;
-        if !shape.group().is_multiple_of(matrix) || !inside || subgroup > 64 {
+        let (group, head_dim) = (shape.group() as u32, shape.head_dim as u32);
+        // Bytes of staged keys, scores and norms of the rows, and sums of their tokens.
+        let bytes = |rows: u32| 64 * (head_dim + 8) * 2 + rows * (36 + 1) * 4 + rows / group * 65 * 4;
+        let fits = |own_tiles: &u32| {
+            let rows = 4 * own_tiles * side;
+            rows >= group && bytes(rows) <= gpu.max_workgroup_bytes()
+        };
+        if !group.is_multiple_of(side) || subgroup > 64 {
             return None;
         }
+        let own_tiles = [2, 1].into_iter().find(fits)?;
         let constants = [
             common,
-            [("M", U32(side)), ("SUBGROUP", U32(subgroup)), ("DEPTHS", U32(shape.head_dim as u32 / side))].as_slice(),
+            [
+                ("M", U32(side)),
+                ("SUBGROUP", U32(subgroup)),
+                ("OWN_TILES", U32(own_tiles)),
+                ("DEPTHS", U32(head_dim / side)),
+                ("SCORE_LOADS", U32(4 * head_dim / subgroup)),
+                ("COLUMN_TILES", U32(32 / side)),
+            ]
+            .as_slice(),
         ]
         .concat();
         let kernel = |entry| {
             let spec = KernelSpec { name: "coop/score_blocks", entry, constants: &constants, pieces: &[] };
             Kernel::optional(gpu, &spec)
         };
-        Some(Coop { lse: kernel("lse")?, scores: kernel("scores")?, side: matrix })
+        Some(Coop { lse: kernel("lse")?, scores: kernel("scores")?, rows: (4 * own_tiles * side) as usize })
     }
 
     /// Values of scratch that steps of up to `tokens` tokens in a cache of `capacity` need.
@@ -159,7 +170,6 @@ impl ScoreBlocks {
         if first_token >= args.tokens {
             return Ok(());
         }
-        let tiles = (args.tokens - first_token).div_ceil(TILE / self.shape.group());
         let end = args.start + args.tokens;
         let mut params = Params {
             start: args.start as u32,
@@ -169,11 +179,11 @@ impl ScoreBlocks {
             row_stride: step.row_stride,
             head_stride: step.head_stride,
         };
-        // A cache too short for a whole matrix of denominators takes the plain form.
-        let (lse, scores) = match &self.coop {
-            Some(coop) if step.lse_slots >= coop.side => (&coop.lse, &coop.scores),
-            _ => (&self.lse, &self.scores),
+        let (lse, scores, rows, span) = match &self.coop {
+            Some(coop) => (&coop.lse, &coop.scores, coop.rows, COOP_SPAN_BLOCKS),
+            None => (&self.lse, &self.scores, TILE, TILE_BLOCKS),
         };
+        let tiles = (args.tokens - first_token).div_ceil(rows / self.shape.group());
         let HeadShape { heads, kv_heads, head_dim } = self.shape;
         let rows_work = ((args.tokens - first_token) * heads * head_dim) as u64;
         let lse_keys = self.lse_tensor(args);
@@ -183,7 +193,7 @@ impl ScoreBlocks {
 
         params.key_slots = step.fine_slots as u32;
         let tensors = [args.q.into(), args.fine.into(), args.lse.into(), args.scores.into()];
-        let block_tiles = self.settings.free_end(end - 1).div_ceil(TILE_BLOCKS);
+        let block_tiles = self.settings.free_end(end - 1).div_ceil(span);
         let work = rows_work * self.settings.fine_keys(end) as u64;
         let size = [block_tiles as u32, tiles as u32, kv_heads as u32];
         recorder.dispatch(gpu, scores, &tensors, &params, size, work)

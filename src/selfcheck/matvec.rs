@@ -1,23 +1,47 @@
 //! See `ops::matvec`.
 
-use super::{Comparison, Random, poisoned, random_matrix, read_f32, recorder, upload_f16};
-use crate::error::Result;
+use super::quantize_row::pack;
+use super::{Comparison, Random, poisoned, random_matrix, read_f32, recorder, upload_f16, upload_f32};
+use crate::error::{Error, Result};
 use crate::gpu::{Element, Gpu};
-use crate::ops::{Matrix, Matvec};
+use crate::ops::{Matrix, Matvec, MatvecForm, RowLayout};
 use crate::reference;
 use crate::weights::Format;
 
 /// A matrix in shards of `shard_rows` times one token.
-pub fn check(gpu: &Gpu, (rows, cols, shard_rows): (usize, usize, usize), format: Format) -> Result<Comparison> {
+///
+/// The integer forms get their integers from the twin, and multiply these as exactly as floats: what rounding the
+/// activations costs is no error of this kernel.
+pub fn check(
+    gpu: &Gpu,
+    (rows, cols, shard_rows): (usize, usize, usize),
+    format: Format,
+    form: MatvecForm,
+) -> Result<Comparison> {
     let mut random = Random::new((rows * cols) as u64);
     let matrix = random_matrix(&mut random, rows, cols, format)?;
     let x = random.halves(cols, 1.0);
     let out = poisoned(gpu, "out", &[1, rows], Element::F32)?;
     let mut recorder = recorder(gpu)?;
     let on_gpu = Matrix::upload(gpu, "w", &matrix, shard_rows)?;
-    let input = upload_f16(gpu, "x", &[1, cols], &x)?;
-    Matvec::new(gpu, cols, format)?.record(gpu, &mut recorder, (&input, &on_gpu, &out), 0)?;
+    let matvec = Matvec::with_form(gpu, cols, format, form)?;
+    let expected = if form.integers() {
+        let layout = RowLayout::of(format).ok_or_else(|| Error::shape("matvec", "an integer form", format))?;
+        let row = reference::quantize_row(&x, layout.chunk);
+        let (integer_shape, step_shape) = layout.shapes(cols);
+        let words = pack(&row.integers, layout);
+        let integers = gpu.upload("integers", &integer_shape, Element::U32, &words)?;
+        let sum = |chunk: &[i8]| chunk.iter().map(|integer| i32::from(*integer)).sum::<i32>() as f32;
+        let chunks = row.integers.chunks(layout.chunk).zip(&row.steps);
+        let pairs: Vec<f32> = chunks.flat_map(|(chunk, step)| [*step, step * sum(chunk)]).collect();
+        let steps = upload_f32(gpu, "steps", &step_shape, &pairs)?;
+        matvec.record_integers(gpu, &mut recorder, (&integers, &steps), (&on_gpu, &out), 0)?;
+        reference::matvec(&row.values(), &matrix)
+    } else {
+        let input = upload_f16(gpu, "x", &[1, cols], &x)?;
+        matvec.record(gpu, &mut recorder, (&input, &on_gpu, &out), 0)?;
+        reference::matvec(&x, &matrix)
+    };
     // f32 sums of `cols` products of size one in another order.
-    let expected = reference::matvec(&x, &matrix);
     Comparison::of("out", &read_f32(gpu, &mut recorder, &out)?, &expected, (2e-3, 1e-4))
 }

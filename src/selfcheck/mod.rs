@@ -14,6 +14,7 @@ pub mod embed;
 pub mod log_probs;
 pub mod matmul;
 pub mod matvec;
+pub mod quantize_row;
 pub mod rms_norm;
 pub mod rope_and_store;
 pub mod score_blocks;
@@ -28,7 +29,7 @@ pub use data::{Random, poisoned, random_matrix, read_f32, recorder, upload_cache
 
 use crate::error::{Error, Result};
 use crate::gpu::{Feature, Gpu, GpuOptions};
-use crate::ops::{CacheFormat, HeadShape};
+use crate::ops::{CacheFormat, HeadShape, MatvecForm};
 use crate::sparse_settings::SparseSettings;
 use crate::weights::Format;
 
@@ -137,7 +138,7 @@ pub fn cases() -> Vec<Case> {
         cases.extend([
             Case::new("embed", format!("{format}, 300 x 1024"), move |gpu| embed::check(gpu, (300, 1024, 128), format)),
             Case::new("matvec", format!("{format}, 130 x 4096"), move |gpu| {
-                matvec::check(gpu, (130, 4096, 1000), format)
+                matvec::check(gpu, (130, 4096, 1000), format, MatvecForm::Narrow)
             }),
             Case::new("matmul", format!("{format}, 67 x 131 x 2048"), move |gpu| {
                 matmul::check(gpu, 67, (131, 2048, 1000), format)

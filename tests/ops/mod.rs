@@ -9,6 +9,7 @@ mod embed;
 mod log_probs;
 mod matmul;
 mod matvec;
+mod quantize_row;
 mod rms_norm;
 mod rope_and_store;
 mod score_blocks;

@@ -1,0 +1,129 @@
+"""Rows of tokens: one chat each, the document in the first user turn, questions and answers after it, padded to the length.
+
+    <s><|im_start|>user\\n{document}\\n\\n{question}<|im_end|>\\n<|im_start|>assistant\\n{answer}<|im_end|>\\n<|im_start|>user\\n...
+"""
+
+import os
+from bisect import bisect_left, bisect_right
+
+import numpy as np
+import torch
+
+import tokenizer
+from documents import Documents
+from talk import NOT_FOUND
+
+# The workers are processes of their own.
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+DOCUMENT, QUESTION, ANSWER, FIRST = 0.06, 0.1, 1.0, 1.6
+
+
+class Rows:
+    """Makes rows from one random sequence; also tells where answers and their facts are."""
+
+    def __init__(self, seed, held_out=False):
+        self.made = Documents(seed, held_out)
+        self.words = self.made.words
+        self.tokenizer = tokenizer.load()
+
+    def encode(self, text):
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def cut(self, text, turns, tokens):
+        """The document's beginning of at most so many tokens, and the questions that it answers."""
+        offsets = self.tokenizer.encode(text, add_special_tokens=False).offsets
+        if len(offsets) <= tokens:
+            return text, turns
+        end = text.rfind(".", 0, offsets[tokens][0]) + 1
+        return text[:end], [turn for turn in turns if turn[3] <= end]
+
+    def row(self, length, questions=None, absent=0.1, chat=0.03):
+        """(ids, weights, answers): an answer is (first token, end, fact's first token, its end); -1 where there is none."""
+        w = self.words
+        if length <= 2048 and w.chance(chat):
+            turns, text, room = [], "", length
+        else:
+            # Short documents matter too, whatever the row's length; about 3.7 characters make a token. Long rows leave the last
+            # 1100 tokens to the questions, where "tail" steps train the selection.
+            share = 0.15 + 0.55 * w.r() if length <= 2048 else 1 - 1100 / length
+            count = questions or max(3, int(length * (1 - share) / 22)) if length <= 2048 else questions or 36
+            text, turns = self.made.make(int(length * share * (3.7 if length <= 2048 else 5.0)), min(count, 40), absent)
+            if not turns and w.chance(0.8):
+                return self.row(length, questions, absent, chat)
+            if length > 2048:
+                text, turns = self.cut(text, turns, int(length * share))
+        ids, weights, answers = [tokenizer.BOS], [0.0], []
+
+        def put(tokens, weight):
+            ids.extend(tokens)
+            weights.extend([weight] * len(tokens))
+
+        def turn(content, answer, begin, end, offset):
+            put([tokenizer.IM_START], 0.0)
+            encoded = self.tokenizer.encode("user\n" + content, add_special_tokens=False)
+            base = len(ids)
+            document = next((i for i, (_, e) in enumerate(encoded.offsets) if e > offset + 5), len(encoded.ids))
+            put(encoded.ids[:document], DOCUMENT)
+            put(encoded.ids[document:], QUESTION)
+            if offset:
+                turn.ends, turn.base = [b - 5 for _, b in encoded.offsets], base
+            put([tokenizer.IM_END, *newline, tokenizer.IM_START, *assistant], 0.0)
+            first = len(ids)
+            put(self.encode(answer), ANSWER)
+            weights[first] = FIRST
+            put([tokenizer.IM_END], ANSWER)
+            fact = (turn.base + bisect_right(turn.ends, begin), turn.base + bisect_left(turn.ends, end) + 1) if begin >= 0 else (-1, -1)
+            answers.append((first, len(ids), *fact))
+            put(newline, 0.0)
+
+        turn.ends, turn.base = [], 0
+        newline, assistant = self.encode("\n"), self.encode("assistant\n")
+        talk_at = w.between(1, 9) if w.chance(0.15) else 99
+        if text and not turns:
+            turns = [(w.one(["What is the password?", "Who is the president?"]), NOT_FOUND, -1, -1)]
+        number = 0
+        while len(ids) < length:
+            if number == talk_at or not text:
+                turns.insert(0, (*self.made.small_talk(not text), -1, -1))
+            if not turns:
+                break
+            question, answer, begin, end = turns.pop(0)
+            before = len(ids), len(answers)
+            turn(text + "\n\n" + question if text and number == 0 else question, answer, begin, end, len(text) if number == 0 else 0)
+            number += 1
+            if len(ids) > length:
+                del ids[before[0]:], weights[before[0]:], answers[before[1]:]
+                break
+            if not text and w.chance(0.12):
+                break
+        return ids, weights, answers
+
+
+class Batches(torch.utils.data.IterableDataset):
+    """(ids, weights, looked-up positions) for ever; a batch has `tokens` tokens in rows of `length`."""
+
+    def __init__(self, length, tokens, looked_up, seed):
+        self.length, self.rows, self.looked_up, self.seed = length, tokens // length, looked_up, seed
+
+    def __iter__(self):
+        torch.set_num_threads(1)
+        worker = torch.utils.data.get_worker_info()
+        made = Rows(self.seed * 1009 + (worker.id if worker else 0))
+        while True:
+            yield batch(made, self.length, self.rows, self.looked_up)
+
+
+def batch(made, length, rows, looked_up):
+    ids = np.full((rows, length), tokenizer.EOS, np.int64)
+    weights = np.zeros((rows, length), np.float16)
+    positions = np.zeros((rows, looked_up), np.int64)
+    for i in range(rows):
+        answers = []
+        while not answers:
+            tokens, weight, answers = made.row(length)
+        ids[i, :len(tokens)], weights[i, :len(tokens)] = tokens, weight
+        found = [at - 1 for first, end, fact, _ in answers if fact >= 0 for at in range(first, min(end - 1, first + 4))]
+        made.words.random.shuffle(found)
+        found = found[:looked_up] or [len(tokens) - 1]
+        positions[i] = (found * looked_up)[:looked_up]
+    return torch.from_numpy(ids), torch.from_numpy(weights), torch.from_numpy(positions)

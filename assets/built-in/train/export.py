@@ -1,0 +1,52 @@
+"""Weights of a leg to a Hugging Face folder in bfloat16, which `foveal quantize` makes smaller.
+
+    python3 export.py WEIGHTS OUT
+"""
+
+import json
+import os
+import shutil
+import sys
+
+import torch
+from safetensors.torch import save_file
+
+from model import Config
+from tokenizer import HERE, SPECIAL
+from train import load
+
+TEMPLATE = ("{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+            "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
+
+
+def main(source, out, c=None):
+    weights = {name: w.detach().to(torch.bfloat16).contiguous() for name, w in load(source, "cpu").items()}
+    c = c or Config()
+    embedding, mlp = weights["model.embed_tokens.weight"], weights["model.layers.0.mlp.gate_proj.weight"]
+    assert embedding.shape == (c.vocabulary, c.hidden) and mlp.shape == (c.intermediate, c.hidden), "the weights are of another size"
+    os.makedirs(out, exist_ok=True)
+    save_file(weights, os.path.join(out, "model.safetensors"), metadata={"format": "pt"})
+    sparse = dict(kernel_size=c.kernel, kernel_stride=c.stride, init_blocks=c.initial_blocks, block_size=c.block, window_size=c.window,
+                  topk=c.top, use_nope=False, dense_len=2048)
+    config = dict(architectures=["MiniCPMForCausalLM"], model_type="minicpm", hidden_size=c.hidden, num_hidden_layers=c.layers,
+                  num_attention_heads=c.heads, num_key_value_heads=c.kv_heads, head_dim=c.head_dim, intermediate_size=c.intermediate,
+                  vocab_size=c.vocabulary, max_position_embeddings=c.context, rope_theta=c.theta, rope_scaling=None, rms_norm_eps=c.epsilon,
+                  hidden_act="silu", initializer_range=0.05, attention_bias=False, attention_dropout=0.0, mlp_bias=False,
+                  tie_word_embeddings=True, scale_emb=c.scale_embedding, scale_depth=c.scale_depth, dim_model_base=c.base, mup_denominator=32,
+                  use_cache=True, pretraining_tp=1, bos_token_id=1, eos_token_id=[2, 4], pad_token_id=2, torch_dtype="bfloat16",
+                  sparse_config=sparse)
+    generation = dict(bos_token_id=1, eos_token_id=[2, 4], pad_token_id=2, do_sample=False, temperature=1.0, max_new_tokens=96)
+    added = {str(i): dict(content=token, lstrip=False, normalized=False, rstrip=False, single_word=False, special=True)
+             for i, token in enumerate(SPECIAL)}
+    settings = dict(tokenizer_class="PreTrainedTokenizerFast", add_bos_token=True, add_eos_token=False, bos_token="<s>",
+                    eos_token="<|im_end|>", pad_token="</s>", unk_token="<unk>", model_max_length=c.context,
+                    clean_up_tokenization_spaces=False, added_tokens_decoder=added, chat_template=TEMPLATE)
+    for name, content in (("config", config), ("generation_config", generation), ("tokenizer_config", settings)):
+        with open(os.path.join(out, name + ".json"), "w") as file:
+            json.dump(content, file, indent=2)
+    shutil.copy(os.path.join(HERE, "tokenizer.json"), out)
+    print(sum(w.numel() for w in weights.values()), "parameters")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])

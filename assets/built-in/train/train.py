@@ -1,0 +1,243 @@
+"""Training, in one leg of at most ten minutes that can go on from the checkpoint of another.
+
+    python3 train.py --out DIR [--resume DIR] [--plan first|second|tiny] [--seconds 560] [--no-selection-loss]
+
+A plan is a list of phases: length of the rows, seconds, and how the steps are shared between dense, sparse ("every token
+selects") and tail ("only the questions select"), and short rows of 1024 that keep what was learnt there. Time, not steps, ends a
+phase, since time is what is given. Matrices are trained with Muon, the rest with AdamW; linear decay over the second half.
+"""
+
+import argparse
+import json
+import math
+import os
+import time
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from data import Batches
+from model import Config, Model, initial_weights
+
+TOKENS = 131072
+PLANS = {
+    "first": [
+        dict(length=512, seconds=165),
+        dict(length=1024, seconds=80, jumps=0.3),
+        dict(length=2048, seconds=90, jumps=0.4, selection=0.1),
+        dict(length=8192, seconds=75, jumps=0.3, selection=0.1, sparse=0.35, tail=0.4, short=0.4),
+        dict(length=32768, seconds=80, selection=0.1, sparse=0.25, tail=0.5, short=0.35),
+    ],
+    "second": [
+        dict(length=512, seconds=170),
+        dict(length=1024, seconds=90, jumps=0.3, selection=0.1),
+        dict(length=2048, seconds=80, jumps=0.4, selection=0.1),
+        dict(length=8192, seconds=70, jumps=0.3, selection=0.1, sparse=0.35, tail=0.4, short=0.4),
+        dict(length=32768, seconds=95, selection=0.1, sparse=0.25, tail=0.5, short=0.35),
+    ],
+    "tiny": [
+        dict(length=256, seconds=20, tokens=2048),
+        dict(length=1024, seconds=20, tokens=2048, jumps=0.4, selection=0.1, sparse=0.3, tail=0.3, short=0.2),
+    ],
+}
+TAIL = 1024
+
+
+def orthogonalised(gradient, steps=5):
+    """The nearest orthogonal matrix, roughly (Newton-Schulz, Muon's coefficients)."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = gradient.bfloat16()
+    turned = x.size(-2) > x.size(-1)
+    x = x.mT if turned else x
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    return (x.mT if turned else x).float()
+
+
+class Optimizer:
+    """Muon for the layers' matrices, stacked by shape; AdamW for embedding and norms."""
+
+    def __init__(self, weights, matrix_rate=0.02, other_rate=4e-3):
+        self.matrix_rate, self.other_rate, self.stacks = matrix_rate, other_rate, {}
+        others = []
+        for name, weight in weights.items():
+            if weight.dim() == 2 and "embed" not in name:
+                self.stacks.setdefault(tuple(weight.shape), []).append(weight)
+            else:
+                others.append(weight)
+        self.momentum = {shape: torch.zeros(len(stack), *shape, device=stack[0].device) for shape, stack in self.stacks.items()}
+        self.adam = torch.optim.AdamW(others, lr=other_rate, betas=(0.9, 0.95), eps=1e-10, weight_decay=0.0)
+
+    @torch.no_grad()
+    def step(self, factor, momentum=0.95):
+        for shape, stack in self.stacks.items():
+            gradient, mean = torch.stack([w.grad for w in stack]), self.momentum[shape]
+            mean.lerp_(gradient, 1 - momentum)
+            change = orthogonalised(gradient.lerp(mean, momentum)) * max(1.0, shape[0] / shape[1]) ** 0.5
+            rate = self.matrix_rate * factor
+            torch._foreach_mul_(stack, 1 - rate * 0.02)
+            torch._foreach_add_(stack, list(change.unbind(0)), alpha=-rate)
+            for w in stack:
+                w.grad = None
+        for group in self.adam.param_groups:
+            group["lr"] = self.other_rate * factor
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+
+
+def jumping_positions(rows, length, context, share, device):
+    """Positions with two random jumps in a share of the rows, so that short rows see long distances too."""
+    positions = torch.arange(length, device=device).expand(rows, length).clone()
+    for _ in range(2):
+        at = torch.randint(8, length, (rows, 1), device=device)
+        far = torch.exp(torch.rand(rows, 1, device=device) * math.log(max(2, (context - length) // 2))).long()
+        far = far * (torch.rand(rows, 1, device=device) < share)
+        positions += far * (torch.arange(length, device=device) >= at)
+    return positions
+
+
+def save(weights, folder, parts=4):
+    """bfloat16, in parts that are small enough to be carried about."""
+    os.makedirs(folder, exist_ok=True)
+    names = list(weights)
+    size = -(-sum(w.numel() for w in weights.values()) // parts)
+    share, count, part = {}, 0, 0
+    for name in names:
+        share[name] = weights[name].detach().to(torch.bfloat16).cpu().contiguous()
+        count += share[name].numel()
+        if count >= size or name == names[-1]:
+            save_file(share, os.path.join(folder, f"weights-{part}.safetensors"))
+            share, count, part = {}, 0, part + 1
+
+
+def load(folder, device):
+    weights = {}
+    for part in sorted(name for name in os.listdir(folder) if name.startswith("weights-")):
+        weights.update(load_file(os.path.join(folder, part)))
+    return {name: w.float().to(device).requires_grad_(True) for name, w in weights.items()}
+
+
+def batches(length, tokens, looked_up, seed, workers):
+    made = Batches(length, tokens, looked_up, seed)
+    extra = dict(prefetch_factor=4 if length <= 2048 else 2, pin_memory=torch.cuda.is_available()) if workers else {}
+    return iter(torch.utils.data.DataLoader(made, batch_size=None, num_workers=workers, **extra))
+
+
+class Leg:
+    """One run: the clock, the plan, the log."""
+
+    def __init__(self, arguments):
+        self.a = arguments
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        torch.manual_seed(arguments.seed)
+        torch.set_float32_matmul_precision("high")
+        self.start = time.time()
+        config = Config() if arguments.plan != "tiny" else Config(hidden=128, layers=2, heads=4, head_dim=32, intermediate=128)
+        weights = load(arguments.resume, self.device) if arguments.resume else initial_weights(config, arguments.seed, self.device)
+        kind = torch.bfloat16 if self.device == "cuda" else torch.float32
+        self.model = Model(config, weights, kind, compiled=self.device == "cuda")
+        scale = 0.6 if arguments.resume else 1.0
+        self.optimizer = Optimizer(weights, 0.02 * scale, 4e-3 * scale)
+        self.plan = PLANS[arguments.plan]
+        self.total = sum(phase["seconds"] for phase in self.plan)
+        self.tiles_work = True
+        self.steps = self.tokens = 0
+
+    def factor(self, planned):
+        """Of the learning rate: a short warm-up, then linear decay over the second half of the planned time."""
+        done = planned / self.total
+        return min(1.0, (self.steps + 1) / 150) * (1.0 if done < 0.5 else 0.03 + 0.97 * max(0.0, 1 - done) / 0.5)
+
+    def mode(self, phase, generator):
+        x = torch.rand((), generator=generator).item()
+        if x < phase.get("sparse", 0) and self.tiles_work:
+            return "sparse"
+        return "tail" if x < phase.get("sparse", 0) + phase.get("tail", 0) else "dense"
+
+    def step(self, ids, loss_weights, looked_up, mode, phase, factor):
+        rows, length = ids.shape
+        selection = 0.0 if self.a.no_selection_loss else phase.get("selection", 0.0)
+        how = dict(mode=mode, tail=min(TAIL, length // 2))
+        # Jumps would spoil the local window, which counts tokens, not positions.
+        if mode == "dense" and phase.get("jumps"):
+            how["positions"] = jumping_positions(rows, length, self.model.c.context, phase["jumps"], self.device)
+        if selection:
+            how["looked_up"] = looked_up
+        loss, right, total, ranking = self.model.loss(ids, loss_weights, **how)
+        (loss + selection * ranking).backward()
+        self.optimizer.step(factor)
+        return torch.stack([loss.detach(), right.float(), total.float(), ranking.detach()])
+
+    def run(self):
+        before = 0.0
+        for number, phase in enumerate(self.plan):
+            self.phase(number, phase, before)
+            before += phase["seconds"]
+            save(self.model.weights, self.a.out)
+        print(f"{self.steps} steps, {self.tokens / 1e6:.0f} M tokens, {time.time() - self.start:.0f} s", flush=True)
+
+    def phase(self, number, phase, before):
+        tokens, length = phase.get("tokens", TOKENS), phase["length"]
+        seed = self.a.seed * 100 + number
+        workers = self.a.workers
+        long = batches(length, tokens, 48, seed, workers if not phase.get("short") else max(0, workers - 4))
+        short = batches(1024, tokens, 48, seed + 50, min(4, workers)) if phase.get("short") else None
+        generator = torch.Generator().manual_seed(seed)
+        begun = logged = time.time()
+        sums, count, steps = torch.zeros(3, 4, device=self.device), [0, 0, 0], 0
+        names = ("dense", "tail", "sparse")
+        while (spent := time.time() - begun) < phase["seconds"] and time.time() - self.start < self.a.seconds:
+            mode = self.mode(phase, generator)
+            from_short = short is not None and torch.rand((), generator=generator).item() < phase["short"]
+            mode = "dense" if from_short else mode
+            batch = [t.to(self.device, non_blocking=True) for t in next(short if from_short else long)]
+            try:
+                result = self.step(*batch, mode, phase, self.factor(before + spent))
+            except Exception as problem:  # noqa: BLE001 - a leg must not end because one way of attention does not run here
+                if mode != "sparse":
+                    raise
+                print(f"sparse attention over tiles fails here ({type(problem).__name__}: {str(problem)[:300]}); tail instead", flush=True)
+                self.tiles_work = False
+                for w in self.model.weights.values():
+                    w.grad = None
+                continue
+            self.steps, self.tokens, steps = self.steps + 1, self.tokens + tokens, steps + 1
+            if not from_short:
+                sums[names.index(mode)] += result
+                count[names.index(mode)] += 1
+            if time.time() - logged > 10:
+                self.log(length, sums, count, steps * tokens / (time.time() - logged), before + spent)
+                sums.zero_()
+                count, steps, logged = [0, 0, 0], 0, time.time()
+        if any(count):
+            self.log(length, sums, count, steps * tokens / (time.time() - logged), before + time.time() - begun)
+
+    def log(self, length, sums, count, speed, planned):
+        parts = []
+        for name, (loss, right, total, ranking), n in zip(("dense", "tail", "sparse"), sums.tolist(), count):
+            if n:
+                parts.append(f"{name} x{n}: loss {loss / n:.3f} answer tokens {right / max(1, total):.4f} ranking {ranking / n:.3f}")
+        memory = torch.cuda.max_memory_allocated() / 2 ** 30 if self.device == "cuda" else 0
+        print(f"{time.time() - self.start:6.1f} s  length {length}  {'  '.join(parts)}  rate {self.factor(planned):.2f}  "
+              f"{speed / 1e6:.3f} Mtok/s  {memory:.0f} GiB", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--resume")
+    parser.add_argument("--plan", default="first", choices=PLANS)
+    parser.add_argument("--seconds", type=float, default=520)
+    parser.add_argument("--workers", type=int, default=14)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--no-selection-loss", action="store_true")
+    leg = Leg(parser.parse_args())
+    leg.run()
+    with open(os.path.join(leg.a.out, "run.json"), "w") as file:
+        json.dump(dict(vars(leg.a), steps=leg.steps, tokens=leg.tokens), file)
+
+
+if __name__ == "__main__":
+    main()
