@@ -31,7 +31,7 @@ struct Run {
     near_ties: Vec<usize>,
 }
 
-fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoints").join(name)
 }
 
@@ -51,6 +51,11 @@ fn all_folders() -> Vec<String> {
 
 fn expected(name: &str) -> Expected {
     serde_json::from_slice(&std::fs::read(folder(name).join("expected.json")).unwrap()).unwrap()
+}
+
+/// The tokens that a folder's expectations are of.
+pub(crate) fn token_ids(name: &str) -> Vec<u32> {
+    expected(name).token_ids
 }
 
 fn options(chunk: Option<usize>) -> LoadOptions {
@@ -233,6 +238,39 @@ fn auto_becomes_sparse_inside_an_answer_and_says_what_it_read() {
         twins.advance(tokens[446]).unwrap();
         assert_eq!(twins.advance(tokens[447]).unwrap().trace.unwrap(), trace, "{variant}");
     }
+}
+
+#[test]
+fn a_prompt_of_exactly_dense_len_is_sparse_and_one_token_less_is_not() {
+    let mut session = cpu_session(&folder("minicpm_sparse"), &options(Some(100)));
+    let sparse = session.config().sparse;
+    assert_eq!(sparse.dense_len, 448);
+    let modes = |attention| [447, 448].map(|length| sparse.mode(attention, length));
+    assert_eq!(modes(Attention::Auto), [Mode::Dense, Mode::Sparse]);
+    assert_eq!(modes(Attention::Dense), [Mode::Dense; 2]);
+    assert_eq!(modes(Attention::Sparse), [Mode::Sparse; 2]);
+    // The whole prompt is read in the mode of its final length, not only what lies past it.
+    let tokens = token_ids("minicpm_sparse");
+    for length in [447, 448] {
+        let mut score = |attention| {
+            session.set_attention(attention);
+            session.score(&tokens[..length], &mut |_, _| Ok(())).unwrap()
+        };
+        let (auto, dense, sparse) = (score(Attention::Auto), score(Attention::Dense), score(Attention::Sparse));
+        assert_ne!(dense, sparse, "{length} tokens must leave a block out");
+        assert_eq!(auto, if length == 448 { sparse } else { dense }, "{length}");
+        session.set_attention(Attention::Auto);
+        let next = session.feed(&tokens[..length], &mut |_, _| Ok(())).unwrap();
+        assert_eq!(next.mode, if length == 448 { Mode::Sparse } else { Mode::Dense });
+    }
+}
+
+#[test]
+fn selection_without_positions_is_refused() {
+    let sparse_config = Some(serde_json::json!({ "use_nope": true }));
+    let checkpoint = Checkpoint::open(&folder("minicpm_sparse")).unwrap();
+    let error = LoadOptions { sparse_config, ..options(None) }.config(&checkpoint).unwrap_err().to_string();
+    assert!(error.contains("use_nope") && error.contains("not supported"), "{error}");
 }
 
 #[test]

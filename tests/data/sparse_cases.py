@@ -40,6 +40,7 @@ from safetensors.numpy import save_file
 RUNS = [(variant, lse) for variant in ("4.1", "4.0") for lse in ("coarse", "exact")]
 REFERENCE_VARIANT = {"4.1": "hf41", "4.0": "hf40"}
 GEOMETRY = dict(kernel_size=32, kernel_stride=16, init_blocks=1, block_size=64, window_size=128, topk=3)
+PUBLISHED = dict(kernel_size=32, kernel_stride=16, init_blocks=1, block_size=64, window_size=2048, topk=64)
 SMALL = dict(kernel_size=8, kernel_stride=4, init_blocks=2, block_size=16, window_size=32, topk=4)
 
 # The first query that leaves a block out is at 320 (5 blocks of 64 fit). 319, 383, 447...: last token of a block, which completes a
@@ -50,14 +51,15 @@ LATE = [319, 320, 383, 384, 400]
 
 def cases():
     """name, about, heads, kv_heads, dim, tokens, rows, geometry, how the data are made."""
-    yield "edges", "every edge of windows and blocks, group of 4", 8, 2, 16, 703, EDGES, GEOMETRY, "random"
+    yield "edges", "every edge of windows and blocks, group of 4", 8, 2, 32, 703, EDGES, GEOMETRY, "random"
     yield "group16", "16 heads share one KV head", 16, 1, 32, 385, [320, 383, 384], GEOMETRY, "random"
-    yield "group1", "every head has its own KV head", 2, 2, 16, 385, [319, 320, 384], GEOMETRY, "random"
+    yield "group1", "every head has its own KV head", 2, 2, 32, 385, [319, 320, 384], GEOMETRY, "random"
     yield "group8_dim64", "group and head_dim of the 0.5B model", 8, 1, 64, 330, [319, 320, 329], GEOMETRY, "random"
     yield "group6_dim96", "a group that is no power of two", 6, 1, 96, 324, [320, 323], GEOMETRY, "random"
     yield "group16_dim128", "group and head_dim of the 8B model", 16, 1, 128, 330, [329], GEOMETRY, "random"
-    yield "small_blocks", "kernel 8/4, block 16, two init blocks", 4, 2, 16, 200, [0, 95, 96, 111, 112, 150, 199], SMALL, "random"
-    yield "ties", "all keys equal, so all scores are: the lower id wins", 4, 2, 16, 401, LATE, GEOMETRY, "equal"
+    yield "small_blocks", "kernel 8/4, block 16, two init blocks", 4, 2, 32, 200, [0, 95, 96, 111, 112, 150, 199], SMALL, "random"
+    yield "published", "the published settings, of which the query at 6144 is the first that leaves a block out", 2, 1, 16, 6160, [6143, 6144, 6159], PUBLISHED, "random"
+    yield "ties", "all keys equal, so all scores are: the lower id wins", 4, 2, 32, 401, LATE, GEOMETRY, "equal"
     yield "huge", "products in the hundreds, block scores up to 1e30: exp needs its maximum taken off, in f32", 4, 1, 32, 401, LATE, GEOMETRY, "huge"
 
 

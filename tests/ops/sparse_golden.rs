@@ -41,10 +41,23 @@ fn shape(file: &SafeTensors<'_>, name: &str) -> Vec<usize> {
 
 /// From (tokens, heads, dim) to (heads, capacity, dim).
 fn cache(data: &[f32], heads: usize, dim: usize, capacity: usize) -> Vec<f32> {
-    let mut out = vec![0.0; heads * capacity * dim];
-    for (row, values) in data.chunks(dim).enumerate() {
-        let at = (row % heads * capacity + row / heads) * dim;
-        out[at..at + dim].copy_from_slice(values);
+    cache_of(0..capacity, data, heads, dim, (capacity, 0.0))
+}
+
+/// The same where `data` has only some `tokens`, with `filling` in the places of the others.
+fn cache_of(
+    tokens: impl IntoIterator<Item = usize>,
+    data: &[f32],
+    heads: usize,
+    dim: usize,
+    (capacity, filling): (usize, f32),
+) -> Vec<f32> {
+    let mut out = vec![filling; heads * capacity * dim];
+    for (token, rows) in tokens.into_iter().zip(data.chunks(heads * dim)) {
+        for (head, values) in rows.chunks(dim).enumerate() {
+            let at = (head * capacity + token) * dim;
+            out[at..at + dim].copy_from_slice(values);
+        }
     }
     out
 }
@@ -55,7 +68,8 @@ fn relative(a: &[f32], b: &[f32]) -> f32 {
     (difference / b.iter().map(|b| b * b).sum::<f32>()).sqrt()
 }
 
-fn jaccard(a: &[u32], b: &[u32]) -> f64 {
+/// Blocks of both over blocks of either.
+pub(crate) fn jaccard(a: &[u32], b: &[u32]) -> f64 {
     let of = |ids: &[u32]| ids.iter().copied().filter(|id| *id != NO_BLOCK).collect::<BTreeSet<_>>();
     let (a, b) = (of(a), of(b));
     a.intersection(&b).count() as f64 / a.union(&b).count() as f64
@@ -102,8 +116,21 @@ fn agrees_with_the_official_kernels() {
                 SparseSettings { window_size, topk: meta[2] - window_size / 64, ..SparseSettings::MINICPM4_1 };
             let head_shape = HeadShape::new(heads, kv_heads, head_dim).unwrap();
             let mut case = Case::new(head_shape, settings.checked().unwrap(), length, 1);
-            case.keys = cache(&floats(&file, "k"), kv_heads, head_dim, case.capacity);
-            case.values = cache(&floats(&file, "v"), kv_heads, head_dim, case.capacity);
+            // Cut files hold keys and values of some blocks only; nothing may read the others.
+            let block = settings.block_size;
+            let blocks: Vec<usize> = match file.tensor("blocks") {
+                Ok(_) => integers(&file, "blocks").into_iter().map(|id| id as usize).collect(),
+                Err(_) => (0..length.div_ceil(block)).collect(),
+            };
+            let stored: Vec<usize> = blocks.iter().flat_map(|id| id * block..((id + 1) * block).min(length)).collect();
+            assert_eq!(stored.len(), shape(&file, "k")[0]);
+            let held = |name: &str| {
+                let data = floats(&file, name);
+                cache_of(stored.iter().copied(), &data, kv_heads, head_dim, (case.capacity, 30_000.0))
+            };
+            (case.keys, case.values) = (held("k"), held("v"));
+            let whole = stored.len() == length;
+            let holds = |ids: &[u32]| whole || ids.iter().all(|id| *id == NO_BLOCK || blocks.contains(&(*id as usize)));
             // Only some rows have queries; the others keep random ones, which concern nobody.
             let rows: Vec<usize> = integers(&file, "rows").into_iter().map(|v| v as usize).collect();
             let row = heads * head_dim;
@@ -114,22 +141,30 @@ fn agrees_with_the_official_kernels() {
             let chain = Chain::new(gpu, &case);
             let recorder = &mut recorder(gpu);
             chain.compress(recorder, 0, length);
-            for (compressed, tensor) in [("k1", &chain.fine), ("k2", &chain.coarse)] {
-                let expected = floats(&file, compressed);
-                let slots = tensor.shape[1];
-                let windows = shape(&file, compressed)[0];
-                let expected = cache(&expected, kv_heads, head_dim, windows);
+            for (name, tensor, stride) in
+                [("k1", &chain.fine, settings.kernel_stride), ("k2", &chain.coarse, settings.block_size)]
+            {
+                let (windows, slots) = (shape(&file, name)[0], tensor.shape[1]);
+                let expected = cache_of(0..windows, &floats(&file, name), kv_heads, head_dim, (slots, 0.0));
                 let got = read_f32(gpu, recorder, tensor);
-                for head in 0..kv_heads {
-                    let size = windows * head_dim;
-                    let got = &got[head * slots * head_dim..][..size];
-                    close(compressed, got, &expected[head * size..][..size], 4e-3, 0.0);
+                let is_held =
+                    |window: &usize| (window * stride..(window + 2) * stride).all(|t| blocks.contains(&(t / block)));
+                let held: Vec<usize> = (0..windows).filter(is_held).collect();
+                assert!(held.len() >= 10, "{name} has {} windows to compare", held.len());
+                for row in held.iter().flat_map(|window| (0..kv_heads).map(move |head| head * slots + window)) {
+                    let place = row * head_dim..(row + 1) * head_dim;
+                    close(name, &got[place.clone()], &expected[place], 4e-3, 0.0);
+                }
+                if !whole {
+                    let halves: Vec<f16> = expected.into_iter().map(f16::from_f32).collect();
+                    gpu.write(tensor, 0, &halves).unwrap();
                 }
             }
 
             let theirs = official(&integers(&file, "topk_idx"), &rows, kv_heads, &settings);
             let per_token = kv_heads * settings.budget();
-            let steps: Vec<_> = rows.iter().map(|position| chain.step(recorder, *position, 1, false)).collect();
+            let steps: Vec<_> =
+                rows.iter().map(|position| chain.select_and_attend(recorder, *position, 1, false)).collect();
             let own: Vec<u32> = steps.iter().flat_map(|(ids, _)| ids).copied().collect();
             let overlaps: Vec<f64> = own
                 .chunks(settings.budget())
@@ -139,12 +174,30 @@ fn agrees_with_the_official_kernels() {
             let mean = overlaps.iter().sum::<f64>() / overlaps.len() as f64;
             let worst = overlaps.iter().copied().fold(1.0, f64::min);
             eprintln!("{name}: Jaccard {mean:.4} on average, {worst:.4} at worst");
-            assert!(mean >= 0.97 && worst >= 0.8, "{name}: {mean} {worst}");
+            assert!(mean >= 0.97, "{name}: {mean}");
+            // The kernels rank scores in bf16. Below 0.8 is the float64 reference too, in one list of golden_n1024, where
+            // the blocks that differ have one and the same bf16 score: which of them is taken is up to the kernel's sort.
+            let scores = floats(&file, "block_score");
+            let blocks_scored = shape(&file, "block_score")[2];
+            let lists = || own.chunks(settings.budget()).zip(theirs.chunks(settings.budget())).enumerate();
+            for (list, (own, theirs)) in lists().filter(|(list, _)| overlaps[*list] < 0.8) {
+                let (row, head) = (list / kv_heads, list % kv_heads);
+                let only = |a: &[u32], b: &[u32]| a.iter().filter(|id| !b.contains(id)).copied().collect::<Vec<_>>();
+                let mut differing = [only(own, theirs), only(theirs, own)].concat().into_iter();
+                let score = |id: u32| scores[(head * rows.len() + row) * blocks_scored + id as usize];
+                let first = score(differing.next().unwrap());
+                assert!(differing.all(|id| score(id) == first), "{name}: position {}, {own:?} {theirs:?}", rows[row]);
+            }
 
             // The official selection, each row as a decode step and all in the prefill kernel.
             let expected = floats(&file, "out_sparse");
+            let mut attended = 0;
             for (i, position) in rows.iter().enumerate() {
                 let list = &theirs[i * per_token..][..per_token];
+                if !holds(list) {
+                    continue;
+                }
+                attended += 1;
                 for decode in [false, true] {
                     let got = chain.attend(recorder, *position, list, decode);
                     for (head, (got, expected)) in
@@ -155,13 +208,16 @@ fn agrees_with_the_official_kernels() {
                     }
                 }
                 let (ids, out) = &steps[i];
-                close("own selection", out, &case.attended(*position, 1, ids), 2e-3, 2e-3);
+                if holds(ids) {
+                    close("own selection", out, &case.attended(*position, 1, ids), 2e-3, 2e-3);
+                }
             }
+            assert!(attended == rows.len() || !whole && attended >= 5, "{name}: {attended} rows");
 
             // Decode of the last token, whose query is the last row.
             assert_eq!(rows.last(), Some(&(length - 1)));
             let theirs = official(&integers(&file, "dec_topk_idx"), &[length - 1], kv_heads, &settings);
-            let (own, _) = chain.step(recorder, length - 1, 1, true);
+            let (own, _) = chain.select_and_attend(recorder, length - 1, 1, true);
             for (own, theirs) in own.chunks(settings.budget()).zip(theirs.chunks(settings.budget())) {
                 assert!(jaccard(own, theirs) >= 0.8, "{name}, decode: {own:?} {theirs:?}");
             }
@@ -176,6 +232,17 @@ fn agrees_with_the_official_kernels() {
 
 #[test]
 fn twins_agree_with_the_float64_reference() {
+    assert!(on_each_reference_run(check_twins) >= 40);
+}
+
+#[test]
+fn device_agrees_with_the_float64_reference() {
+    assert!(on_each_reference_run(check_device) >= 40);
+}
+
+/// Calls `check` with the file, "CASE.RUN", the shape of heads, the settings and the number of tokens of every run; says
+/// how many there were.
+fn on_each_reference_run(check: impl Fn(&SafeTensors<'_>, &str, HeadShape, SparseSettings, usize)) -> usize {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sparse_cases.safetensors");
     let bytes = std::fs::read(path).unwrap();
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
@@ -199,21 +266,16 @@ fn twins_agree_with_the_float64_reference() {
                 lse: if run["lse"] == "coarse" { Lse::Coarse } else { Lse::Exact },
             };
             let settings = settings.checked().unwrap();
-            check_reference_run(&file, name, run["name"].as_str().unwrap(), shape, settings, number("tokens"));
+            let run = format!("{name}.{}", run["name"].as_str().unwrap());
+            check(&file, &run, shape, settings, number("tokens"));
             runs += 1;
         }
     }
-    assert!(runs > 20, "{runs} runs");
+    runs
 }
 
-fn check_reference_run(
-    file: &SafeTensors<'_>,
-    name: &str,
-    run: &str,
-    shape: HeadShape,
-    settings: SparseSettings,
-    length: usize,
-) {
+fn check_twins(file: &SafeTensors<'_>, run: &str, shape: HeadShape, settings: SparseSettings, length: usize) {
+    let name = run.split('.').next().unwrap();
     let HeadShape { heads, kv_heads, head_dim } = shape;
     let capacity = length.next_multiple_of(64);
     let keys = cache(&floats(file, &format!("{name}.k")), kv_heads, head_dim, capacity);
@@ -226,9 +288,9 @@ fn check_reference_run(
     };
     let fine = compressed(settings.kernel_stride, "fine");
     let coarse = compressed(settings.block_size, "coarse");
-    let scores = floats(file, &format!("{name}.{run}.scores"));
-    let selected = integers(file, &format!("{name}.{run}.selected"));
-    let out = floats(file, &format!("{name}.{run}.out_sparse"));
+    let scores = floats(file, &format!("{run}.scores"));
+    let selected = integers(file, &format!("{run}.selected"));
+    let out = floats(file, &format!("{run}.out_sparse"));
     let q = floats(file, &format!("{name}.q"));
     let rows: Vec<usize> = integers(file, &format!("{name}.rows")).into_iter().map(|v| v as usize).collect();
     let expected_ids = official(&selected, &rows, kv_heads, &settings);
@@ -245,9 +307,45 @@ fn check_reference_run(
             }
         }
         let ids = reference::select_blocks(&got, kv_heads, 1, &settings, position, &BlockMarks::default());
-        assert_eq!(ids, expected_ids[i * per_token..][..per_token], "{name}.{run}, position {position}");
+        assert_eq!(ids, expected_ids[i * per_token..][..per_token], "{run}, position {position}");
         let block = settings.block_size;
         let got = reference::attend_sparse(q, &keys, &values, &ids, &shape, block, capacity, position);
         close("out", &got, &out[i * row..][..row], 1e-5, 1e-4);
     }
+}
+
+/// Every row in the kernels of prefill and as a decode step. The kernels have no head_dim below 32.
+fn check_device(file: &SafeTensors<'_>, run: &str, shape: HeadShape, settings: SparseSettings, length: usize) {
+    let HeadShape { heads, kv_heads, head_dim } = shape;
+    if head_dim < 32 {
+        return;
+    }
+    let name = run.split('.').next().unwrap();
+    let mut case = Case::new(shape, settings, length, 1);
+    let held = |field: &str| {
+        let data = floats(file, &format!("{name}.{field}"));
+        cache_of(0..length, &data, kv_heads, head_dim, (case.capacity, 30_000.0))
+    };
+    (case.keys, case.values) = (held("k"), held("v"));
+    let rows: Vec<usize> = integers(file, &format!("{name}.rows")).into_iter().map(|v| v as usize).collect();
+    let (row, per_token) = (heads * head_dim, kv_heads * settings.budget());
+    for (q, position) in floats(file, &format!("{name}.q")).chunks(row).zip(&rows) {
+        case.q[position * row..][..row].copy_from_slice(q);
+    }
+    let expected_ids = official(&integers(file, &format!("{run}.selected")), &rows, kv_heads, &settings);
+    let expected = floats(file, &format!("{run}.out_sparse"));
+    on_each_gpu(|gpu| {
+        let (chain, recorder) = (Chain::new(gpu, &case), &mut recorder(gpu));
+        let mut cached = 0;
+        for (i, position) in rows.iter().copied().enumerate() {
+            // The cache ends with this row: what it completes, its own step compresses.
+            chain.compress(recorder, cached, position - cached);
+            for decode in [false, true] {
+                let (ids, out) = chain.step(recorder, position, 1, decode);
+                assert_eq!(ids, expected_ids[i * per_token..][..per_token], "{run}, position {position}, {decode}");
+                close(run, &out, &expected[i * row..][..row], 2e-3, 2e-3);
+            }
+            cached = position + 1;
+        }
+    });
 }

@@ -50,7 +50,7 @@ pub(super) fn plan(
     let checkpoint = Checkpoint::open(path)?;
     let config = ModelConfig::new(checkpoint.config())?;
     let context = given.load_options(&choice, options).context_for(&config);
-    let plan = model::MemoryPlan::new(&config, checkpoint.bytes(), context, PLANNED_CHUNK);
+    let plan = model::MemoryPlan::new(&config, checkpoint.bytes(), (Default::default(), context), PLANNED_CHUNK);
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let adapter = match options.device.as_deref() {
         Some(PROCESSOR) => None,
