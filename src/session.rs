@@ -162,7 +162,7 @@ impl Session {
         let model = CpuModel::load(checkpoint, options, progress)?;
         let (config, context) = (model.config.clone(), options.context_for(&model.config));
         let chunk = options.chunk.unwrap_or(CPU_CHUNK).max(1);
-        let cache = model.new_cache(KvCache::capacity_for(context));
+        let cache = model.new_cache(KvCache::capacity_for(context))?;
         let engine = CpuEngine { cache, model, chunk, logits: Vec::new(), selected: Vec::new() };
         Ok(Self::new(Engine::Cpu(Box::new(engine)), config, context))
     }

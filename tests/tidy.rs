@@ -23,7 +23,8 @@ const SHARED: &[&str] = &[
 ];
 
 /// Kernels that are stages of an op of another name.
-const STAGES: &[(&str, &str)] = &[("attend_sparse_merge", "attend_sparse"), ("score_blocks_decode", "score_blocks")];
+const STAGES: &[(&str, &str)] =
+    &[("attend_sparse_merge", "attend_sparse"), ("matvec_wide", "matvec"), ("score_blocks_decode", "score_blocks")];
 
 /// Modules from the ground up. Each may import itself, its own level and what stands before it.
 const LAYERS: &[&[&str]] = &[

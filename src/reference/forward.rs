@@ -90,10 +90,21 @@ impl CpuModel {
     }
 
     /// An empty cache for `positions`.
-    pub fn new_cache(&self, positions: usize) -> CpuCache {
+    pub fn new_cache(&self, positions: usize) -> Result<CpuCache> {
         let size = self.config.heads.kv_heads * positions * self.config.heads.head_dim;
+        let all = size.saturating_mul(2 * self.config.layers);
+        // Asked for in one piece and given back at once: what follows cannot refuse, and takes pages only where it is written.
+        if Vec::<f32>::new().try_reserve_exact(all).is_err() {
+            return Err(Error::Memory {
+                what: format!("the cache of {positions} tokens"),
+                needed_mib: (all as u64).saturating_mul(4).div_ceil(1 << 20),
+                adapter: "the processor".into(),
+                allowed_mib: plan::available_memory(None).unwrap_or(0) >> 20,
+                advice: "Use a smaller --context".into(),
+            });
+        }
         let layer = || (vec![0.0; size], vec![0.0; size]);
-        CpuCache { layers: (0..self.config.layers).map(|_| layer()).collect(), capacity: positions }
+        Ok(CpuCache { layers: (0..self.config.layers).map(|_| layer()).collect(), capacity: positions })
     }
 
     /// Runs `ids` at positions `start ..` through all layers.

@@ -77,11 +77,12 @@ fn memory_that_the_driver_does_not_get_is_an_error_with_numbers() {
     if !gpu.adapter.software {
         return;
     }
-    let run = |context: &str| {
+    let run = |context: &str, device: &str| {
         let program = env!("CARGO_BIN_EXE_foveal");
         let model = folder("minicpm_tied");
         let command = format!(
-            "ulimit -v 3000000; exec '{program}' generate --model '{}' --context {context} --max-tokens 2 --raw --prompt a",
+            "ulimit -v 3000000; exec '{program}' generate --model '{}' --device '{device}' --context {context} \
+             --max-tokens 2 --raw --prompt a",
             model.display()
         );
         let home = tempfile::tempdir().unwrap();
@@ -89,12 +90,14 @@ fn memory_that_the_driver_does_not_get_is_an_error_with_numbers() {
         shell.args(["-c", &command]).env("XDG_CACHE_HOME", home.path()).env("HOME", home.path());
         shell.env("LP_NUM_THREADS", "2").output().unwrap()
     };
-    let output = run("4000000");
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{words}");
-    assert!(words.contains("MiB") && words.contains("--context"), "{words}");
-    let output = run("1024");
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    for device in [gpu.adapter.name.as_str(), "cpu"] {
+        let output = run("4000000", device);
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{words}");
+        assert!(words.contains("MiB") && words.contains("--context"), "{words}");
+        let output = run("1024", device);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]
