@@ -29,7 +29,7 @@ const LAYERS: &[&[&str]] = &[
     &["error"],
     &["gpu", "sparse_settings"],
     &["weights", "tokenizer", "sampler"],
-    &["chat_template", "conversation"],
+    &["chat_template", "conversation", "recall"],
     &["ops"],
     &["kv_cache"],
     // Twins and models share the configuration and the list of weights.
