@@ -24,6 +24,7 @@
 //! * [`block_marks`]: blocks that the user pins or excludes.
 //! * [`weights`]: safetensors, GPTQ, MLX and GGUF, all read as they are; the packed layout; quantising.
 //! * [`tokenizer`], [`chat_template`], [`conversation`]: text to tokens that know where they come from.
+//! * [`recall`]: documents with hidden facts, to measure whether a model finds them.
 //! * [`ops`]: the host side of each kernel: check shapes, bind, append to the recorder.
 //! * [`mod@reference`]: the CPU twin of each op, and a whole model made of them. Test oracle, selfcheck, and fall-back where no
 //!   adapter is; never a speed path.
@@ -91,6 +92,7 @@ pub mod kv_cache;
 pub mod model;
 pub mod open;
 pub mod ops;
+pub mod recall;
 pub mod reference;
 pub mod sampler;
 pub mod selfcheck;

@@ -16,7 +16,7 @@
 //! same one, it is the one that the whole row would give; else the answer is [`Sampled::NeedFullRow`]. The result never depends on
 //! which way was taken.
 
-mod random;
+pub(crate) mod random;
 
 use std::collections::HashSet;
 

@@ -31,7 +31,7 @@ const LAYERS: &[&[&str]] = &[
     &["error"],
     &["gpu", "sparse_settings", "block_marks"],
     &["weights", "tokenizer", "sampler"],
-    &["chat_template", "conversation"],
+    &["chat_template", "conversation", "recall"],
     &["ops"],
     &["kv_cache"],
     // Twins and models share the configuration and the list of weights.

@@ -115,7 +115,8 @@ fn json(text: &str) -> std::result::Result<serde_json::Value, String> {
     if value.is_object() { Ok(value) } else { Err("expected a JSON object".into()) }
 }
 
-fn positive(text: &str) -> std::result::Result<usize, String> {
+/// A number of tokens or questions.
+pub(super) fn positive(text: &str) -> std::result::Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a whole number from 1 up".into())
 }
 
@@ -139,6 +140,15 @@ impl ModelArguments {
     /// Opens and checks all files of the model.
     pub(super) fn open_files(&self) -> Result<ModelFiles> {
         ModelFiles::open(self.model.as_deref())
+    }
+
+    /// An error where --attention is given to a command that chooses itself.
+    pub(super) fn without_attention(&self, reason: &str) -> Result<()> {
+        if self.attention == Attention::Auto {
+            return Ok(());
+        }
+        let found = self.attention.to_string();
+        Err(Error::Usage { what: "--attention".into(), expected: format!("auto: {reason}"), found })
     }
 
     /// How to load.

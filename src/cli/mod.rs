@@ -13,6 +13,7 @@ mod devices;
 mod generate;
 mod inspect;
 mod quantize;
+mod recall;
 mod score;
 mod selfcheck;
 mod terminal;
@@ -55,6 +56,8 @@ enum Command {
     Selfcheck(selfcheck::SelfcheckArguments),
     /// Measure the speed of prompts and of generation
     Bench(bench::BenchArgs),
+    /// Hide facts in documents, ask for them, dense and sparse, and count right answers
+    Recall(recall::RecallArguments),
     /// Write a smaller copy of a model with 4- or 8-bit weights
     Quantize(quantize::QuantizeArguments),
     /// Log-probability of every token of a text
@@ -86,6 +89,7 @@ fn run(arguments: Arguments, terminal: &mut Terminal) -> Result<ExitCode> {
         Some(Command::Inspect(arguments)) => inspect::run(&arguments, terminal),
         Some(Command::Selfcheck(arguments)) => selfcheck::run(&arguments, terminal),
         Some(Command::Bench(arguments)) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Some(Command::Recall(arguments)) => recall::run(&arguments, terminal),
         Some(Command::Quantize(arguments)) => quantize::run(&arguments, terminal),
         Some(Command::Score(arguments)) => score::run(&arguments, terminal),
     }

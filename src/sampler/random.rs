@@ -3,7 +3,7 @@
 
 /// A generator with 64 bits of state.
 #[derive(Debug, Clone)]
-pub(super) struct Pcg32 {
+pub(crate) struct Pcg32 {
     state: u64,
 }
 
@@ -12,7 +12,7 @@ const MULTIPLIER: u64 = 6_364_136_223_846_793_005;
 const INCREMENT: u64 = (54 << 1) | 1;
 
 impl Pcg32 {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut generator = Self { state: INCREMENT.wrapping_add(seed) };
         generator.step();
         generator
@@ -31,9 +31,14 @@ impl Pcg32 {
     }
 
     /// Evenly spread in [0, 1), with 53 random bits.
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         let (high, low) = (u64::from(self.next()), u64::from(self.next()));
         ((high << 21) ^ (low >> 11)) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Evenly spread in 0..count; 0 if there is nothing to choose from.
+    pub(crate) fn below(&mut self, count: usize) -> usize {
+        ((self.unit() * count as f64) as usize).min(count.saturating_sub(1))
     }
 }
 
