@@ -19,11 +19,9 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> queries: array<vec4<u32>>;     // (tokens, HEADS, HEAD_DIM / 8)
-@group(0) @binding(1) var<storage, read> keys: array<vec4<u32>>;        // (KV_HEADS, capacity, HEAD_DIM / 8)
-@group(0) @binding(2) var<storage, read> values: array<vec4<u32>>;      // (KV_HEADS, capacity, HEAD_DIM / 8)
-@group(0) @binding(3) var<storage, read_write> partial: array<f32>;     // (HEADS, splits, HEAD_DIM + 2)
-@group(0) @binding(4) var<storage, read_write> out: array<vec4<u32>>;   // (tokens, HEADS, HEAD_DIM / 8)
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read_write> partial: array<f32>;     // (HEADS, splits, HEAD_DIM + 2)
+@group(0) @binding(5) var<storage, read_write> out: array<vec4<u32>>;   // (tokens, HEADS, HEAD_DIM / 8)
+@group(0) @binding(6) var<uniform> params: Params;
 
 const GROUP: u32 = HEADS / KV_HEADS;
 const PARTIAL: u32 = HEAD_DIM + 2u;

@@ -14,6 +14,7 @@
 // Host: src/ops/attend_sparse.rs. Twin: src/reference/attend_sparse.rs.
 //
 //#import numbers                     LOWEST, pack_half
+//#import cache                       keys, value_pair, key_scale, value_scale
 //#import key_dots                    key_dots, stage_q, key_rows
 //#const  GROUP_SIZE QUADS HEADS GROUP HEAD_DIM SCALE BLOCK BUDGET
 
@@ -30,12 +31,10 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> q: array<vec4<u32>>;                // (tokens, HEADS, HEAD_DIM / 8)
-@group(0) @binding(1) var<storage, read> keys: array<vec4<u32>>;             // (kv_heads, capacity, HEAD_DIM / 8)
-@group(0) @binding(2) var<storage, read> values: array<u32>;                 // (kv_heads, capacity, HEAD_DIM / 2)
-@group(0) @binding(3) var<storage, read> ids: array<u32>;                    // (tokens, kv_heads, BUDGET)
-@group(0) @binding(4) var<storage, read_write> out: array<u32>;              // (tokens, HEADS, HEAD_DIM / 2)
-@group(0) @binding(5) var<storage, read_write> partials: array<f32>;         // (HEADS, tiles, PARTIAL)
-@group(0) @binding(6) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read> ids: array<u32>;                    // (tokens, kv_heads, BUDGET)
+@group(0) @binding(5) var<storage, read_write> out: array<u32>;              // (tokens, HEADS, HEAD_DIM / 2)
+@group(0) @binding(6) var<storage, read_write> partials: array<f32>;         // (HEADS, tiles, PARTIAL)
+@group(0) @binding(7) var<uniform> params: Params;
 
 var<workgroup> weights: array<vec4<f32>, GROUP_SIZE>;
 var<workgroup> part_most: array<f32, GROUP_SIZE>;
@@ -59,13 +58,13 @@ fn stage_rows(list: u32, kv_head: u32, first: u32, total: u32, lane: u32) {
     if lane < TILE_KEYS {
         let slot = min(first + lane, total - 1u);
         let token = ids[list + slot / BLOCK] * BLOCK + slot % BLOCK;
-        key_rows[lane] = (kv_head * params.capacity + token) * ROW;
+        key_rows[lane] = kv_head * params.capacity + token;
     }
 }
 
 // Adds the 64 slots from `first` on, whose rows and heads are staged.
 fn add_tile(before: Running, first: u32, total: u32, lane: u32) -> Running {
-    let dots = key_dots(lane) * SCALE;
+    let dots = key_dots(lane) * (SCALE * key_scale(key_rows[lane % TILE_KEYS]));
     let quad = lane / TILE_KEYS;
     let seen = first + lane % TILE_KEYS < total;
     weights[lane] = select(vec4(LOWEST), dots, seen);
@@ -103,7 +102,7 @@ fn add_tile(before: Running, first: u32, total: u32, lane: u32) -> Running {
     if column < COLUMNS {
         for (var key = 0u; key < TILE_KEYS; key++) {
             let weight = weights[quad * TILE_KEYS + key];
-            let value = unpack2x16float(values[key_rows[key] * 4u + column]);
+            let value = value_pair(key_rows[key], column) * value_scale(key_rows[key]);
             now.sum += weight;
             now.even += weight * value.x;
             now.odd += weight * value.y;

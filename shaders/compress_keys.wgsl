@@ -6,10 +6,13 @@
 // A window is written when its last token arrives, so the chunk's size and start do not matter, and after the cache was
 // cut the windows that new tokens complete are written again. One workgroup per window and KV head; every key is read
 // four times in all (two fine and two coarse windows), which at 128K tokens is 0.3 GB, far below one layer's attention.
+// The means are of the keys as they lie in the cache, 8-bit ones included: a window may begin in an earlier chunk, of which
+// nothing else is left, and so chunks of any size give the same means.
 //
 // Host: src/ops/compress_keys.rs. Twin: src/reference/compress_keys.rs.
 //
-//#import numbers                                  Eight, unpack_eight, pack_half
+//#import numbers                                  pack_half
+//#import cache                                    keys, unpack_cached, key_scale
 //#const  GROUP_SIZE HEAD_DIM STRIDE BLOCK SLICES  SLICES = GROUP_SIZE / (HEAD_DIM / 8)
 
 struct Params {
@@ -19,10 +22,9 @@ struct Params {
     first_coarse: u32,
 }
 
-@group(0) @binding(0) var<storage, read> keys: array<vec4<u32>>;        // (kv_heads, capacity, HEAD_DIM / 8)
-@group(0) @binding(1) var<storage, read_write> fine: array<u32>;        // (kv_heads, capacity / STRIDE, HEAD_DIM / 2)
-@group(0) @binding(2) var<storage, read_write> coarse: array<u32>;      // (kv_heads, capacity / BLOCK, HEAD_DIM / 2)
-@group(0) @binding(3) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read_write> fine: array<u32>;        // (kv_heads, capacity / STRIDE, HEAD_DIM / 2)
+@group(0) @binding(5) var<storage, read_write> coarse: array<u32>;      // (kv_heads, capacity / BLOCK, HEAD_DIM / 2)
+@group(0) @binding(6) var<uniform> params: Params;
 
 var<workgroup> parts: array<vec2<f32>, SLICES * HEAD_DIM / 2u>;
 
@@ -40,9 +42,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         var low = vec4(0.0);
         var high = vec4(0.0);
         for (var token = slice; token < 2u * stride; token += SLICES) {
-            let values = unpack_eight(keys[(first_row + token) * (HEAD_DIM / 8u) + column]);
-            low += values.low;
-            high += values.high;
+            let row = first_row + token;
+            let eight = unpack_cached(keys[row * (HEAD_DIM / 8u) + column]);
+            let scale = key_scale(row);
+            low += eight.low * scale;
+            high += eight.high * scale;
         }
         let at = slice * (HEAD_DIM / 2u) + column * 4u;
         parts[at] = low.xy;

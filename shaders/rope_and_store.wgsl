@@ -3,54 +3,59 @@
 //     rotate(x)[i]       = x[i] cos - x[i + d/2] sin        for i < d/2, with this position's cos and sin of pair i
 //     rotate(x)[i + d/2] = x[i + d/2] cos + x[i] sin
 //
-// One workgroup per token. A lane takes two neighbouring pairs (i, i + 1), so that it writes whole words of f16.
+// One workgroup per token. A lane takes four neighbouring pairs of a head, HEAD_DIM / 8 lanes a whole head, whose 8-bit
+// form needs its largest value.
 // Host: src/ops/rope_and_store.rs. Twin: src/reference/rope_and_store.rs.
 //
 //#import numbers                                  pack_half
-//#const  GROUP_SIZE HEADS KV_HEADS HEAD_DIM       HEAD_DIM is a multiple of 4
+//#import cache_store                              store_row
+//#const  GROUP_SIZE HEADS KV_HEADS HEAD_DIM       HEAD_DIM is a multiple of 8
 
 struct Params {
     start: u32,    // position of the first token
     capacity: u32, // positions of the cache
 }
 
-@group(0) @binding(0) var<storage, read> qkv: array<vec2<f32>>;         // (tokens, (HEADS + 2 KV_HEADS) * HEAD_DIM / 2)
+@group(0) @binding(0) var<storage, read> qkv: array<vec4<f32>>;         // (tokens, HEADS + 2 KV_HEADS, HEAD_DIM / 4)
 @group(0) @binding(1) var<storage, read> turns: array<vec4<f32>>;       // (tokens, HEAD_DIM / 4): cos, sin, cos, sin
-@group(0) @binding(2) var<storage, read_write> queries: array<u32>;     // (tokens, HEADS, HEAD_DIM / 2) pairs of f16
-@group(0) @binding(3) var<storage, read_write> keys: array<u32>;        // (KV_HEADS, capacity, HEAD_DIM / 2)
-@group(0) @binding(4) var<storage, read_write> values: array<u32>;      // (KV_HEADS, capacity, HEAD_DIM / 2)
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read_write> queries: array<vec2<u32>>; // (tokens, HEADS, HEAD_DIM / 4)
+@group(0) @binding(6) var<uniform> params: Params;
 
-const PAIRS: u32 = HEAD_DIM / 2u;
-const QUARTER: u32 = HEAD_DIM / 4u;
+const PARTS: u32 = HEAD_DIM / 8u;
+const FOURS: u32 = HEAD_DIM / 4u;
+const ALL_HEADS: u32 = HEADS + 2u * KV_HEADS;
+const AT_ONCE: u32 = GROUP_SIZE / PARTS; // heads
 
 @compute @workgroup_size(GROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let token = group.x;
-    let row = token * (HEADS + 2u * KV_HEADS) * PAIRS;
-    for (var i = lane; i < (HEADS + KV_HEADS) * QUARTER; i += GROUP_SIZE) {
-        let head = i / QUARTER;
-        let place = i % QUARTER;
-        let first = qkv[row + head * PAIRS + place];
-        let second = qkv[row + head * PAIRS + QUARTER + place];
-        let turn = turns[token * QUARTER + place];
-        let cosine = turn.xz;
-        let sine = turn.yw;
-        let low = pack_half(first * cosine - second * sine);
-        let high = pack_half(second * cosine + first * sine);
-        if head < HEADS {
-            let out = (token * HEADS + head) * PAIRS + place;
-            queries[out] = low;
-            queries[out + QUARTER] = high;
-        } else {
-            let out = ((head - HEADS) * params.capacity + params.start + token) * PAIRS + place;
-            keys[out] = low;
-            keys[out + QUARTER] = high;
+    let part = lane % PARTS;
+    let turn = turns[token * FOURS + part * 2u];
+    let next_turn = turns[token * FOURS + part * 2u + 1u];
+    let cosine = vec4(turn.xz, next_turn.xz);
+    let sine = vec4(turn.yw, next_turn.yw);
+    for (var first_head = 0u; first_head < ALL_HEADS; first_head += AT_ONCE) {
+        let head = first_head + lane / PARTS;
+        let at_work = lane < AT_ONCE * PARTS && head < ALL_HEADS;
+        let at = (token * ALL_HEADS + min(head, ALL_HEADS - 1u)) * FOURS + part;
+        var first = qkv[at];
+        var second = qkv[at + PARTS];
+        if head < HEADS + KV_HEADS {
+            let before = first;
+            first = before * cosine - second * sine;
+            second = second * cosine + before * sine;
         }
-    }
-    for (var i = lane; i < KV_HEADS * PAIRS; i += GROUP_SIZE) {
-        let head = i / PAIRS;
-        let value = qkv[row + (HEADS + KV_HEADS) * PAIRS + i];
-        values[(head * params.capacity + params.start + token) * PAIRS + i % PAIRS] = pack_half(value);
+        if at_work && head < HEADS {
+            let out = (token * HEADS + head) * FOURS + part;
+            queries[out] = vec2(pack_half(first.xy), pack_half(first.zw));
+            queries[out + PARTS] = vec2(pack_half(second.xy), pack_half(second.zw));
+        }
+        // The last iterations of a workgroup hold keys and values.
+        if first_head + AT_ONCE > HEADS {
+            let is_key = head < HEADS + KV_HEADS;
+            let kv_head = max(head, HEADS) - HEADS - select(KV_HEADS, 0u, is_key);
+            let row = kv_head * params.capacity + params.start + token;
+            store_row(row, is_key, first, second, part, lane, at_work && head >= HEADS);
+        }
     }
 }

@@ -7,7 +7,7 @@
 //
 // Host: src/ops/score_blocks.rs. Twin: src/reference/score_blocks.rs.
 //
-//#import numbers                     LOWEST
+//#import numbers                     LOWEST, Eight
 //#import key_dots                    key_dots, stage_q, key_rows
 //#const  GROUP_SIZE QUADS HEADS GROUP HEAD_DIM SCALE MOST_EXPONENT BLOCK STRIDE LSE_STRIDE INIT_BLOCKS LOCAL_BLOCKS
 
@@ -28,6 +28,13 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> lse_tiles: array<vec2<f32>>;     // (kv_heads, parts, GROUP)
 @group(0) @binding(3) var<storage, read_write> block_scores: array<f32>;        // (kv_heads, blocks)
 @group(0) @binding(4) var<uniform> params: Params;
+
+// Compressed keys are f16 whatever the cache's format.
+alias Cached = vec4<u32>;
+
+fn unpack_cached(eight: Cached) -> Eight {
+    return unpack_eight(eight);
+}
 
 var<workgroup> exchange: array<vec4<f32>, GROUP_SIZE>;
 var<workgroup> merging: array<vec2<f32>, GROUP_SIZE>;
@@ -57,7 +64,7 @@ fn stage_heads(kv_head: u32, head_tile: u32, lane: u32) {
 fn stage_rows(kv_head: u32, first_key: i32, end: u32, lane: u32) {
     if lane < TILE_KEYS {
         let key = u32(clamp(first_key + i32(lane), 0, i32(end) - 1));
-        key_rows[lane] = (kv_head * params.key_slots + key) * ROW;
+        key_rows[lane] = kv_head * params.key_slots + key;
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::error::Result;
 use crate::gpu::{Element, Gpu, Tensor};
+use crate::ops::{CacheFormat, CachedTokens};
 use crate::sparse_settings::{HeadShape, SparseSettings};
 
 /// Capacities are a multiple of this, so that blocks of any supported size divide them.
@@ -12,11 +13,9 @@ const LARGEST_BLOCK: usize = 256;
 
 /// One layer's share.
 pub struct LayerCache {
-    /// (kv_heads, capacity, head_dim) f16, rotated
-    pub keys: Tensor,
-    /// (kv_heads, capacity, head_dim) f16
-    pub values: Tensor,
-    /// (kv_heads, capacity / kernel_stride, head_dim) f16, means of keys
+    /// Keys and values.
+    pub tokens: CachedTokens,
+    /// (kv_heads, capacity / kernel_stride, head_dim) f16 whatever the format of the keys, means of keys
     pub fine: Tensor,
     /// (kv_heads, capacity / block_size, head_dim) f16, means over four times as many
     pub coarse: Tensor,
@@ -37,15 +36,13 @@ impl KvCache {
         layers: usize,
         heads: HeadShape,
         settings: &SparseSettings,
-        positions: usize,
+        (format, positions): (CacheFormat, usize),
     ) -> Result<Self> {
         let capacity = Self::capacity_for(positions);
-        let shape = [heads.kv_heads, capacity, heads.head_dim];
         let compressed = |stride: usize| [heads.kv_heads, capacity / stride, heads.head_dim];
         let layer = |index: usize| {
             Ok(LayerCache {
-                keys: gpu.tensor(format!("layers.{index}.keys"), &shape, Element::F16)?,
-                values: gpu.tensor(format!("layers.{index}.values"), &shape, Element::F16)?,
+                tokens: CachedTokens::new(gpu, &format!("layers.{index}"), heads, format, capacity)?,
                 fine: gpu.tensor(format!("layers.{index}.fine"), &compressed(settings.kernel_stride), Element::F16)?,
                 coarse: gpu.tensor(format!("layers.{index}.coarse"), &compressed(settings.block_size), Element::F16)?,
             })
@@ -55,7 +52,8 @@ impl KvCache {
 
     /// Random keys and values everywhere, for measurements at a depth.
     pub fn randomise(&self, gpu: &Gpu) -> Result<()> {
-        // Halves between 0.25 and 2 with random signs: bits 14 and 12..0 of the exponent and fraction vary.
+        // Halves between 0.25 and 2 with random signs: bits 14 and 12..0 of the exponent and fraction vary. As integers these
+        // are as good as any.
         let mut state = 0x2545_F491u32;
         let next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -63,10 +61,14 @@ impl KvCache {
         };
         let pool: Vec<u16> = std::iter::repeat_with(next).take((1 << 22) + 64).collect();
         for (index, layer) in self.layers.iter().enumerate() {
-            for (shift, tensor) in [&layer.keys, &layer.values].into_iter().enumerate() {
+            if let Some(scales) = &layer.tokens.scales {
+                gpu.write(scales, 0, &vec![0.01f32; scales.len()])?;
+            }
+            for (shift, tensor) in [&layer.tokens.keys, &layer.tokens.values].into_iter().enumerate() {
                 let offset = (index * 2 + shift) * 2 % 62;
-                for first in (0..tensor.len()).step_by(1 << 22) {
-                    let count = (1 << 22).min(tensor.len() - first);
+                let halves = tensor.element.bytes() / 2;
+                for first in (0..tensor.len()).step_by((1 << 22) / halves) {
+                    let count = (1 << 22).min((tensor.len() - first) * halves);
                     gpu.write(tensor, first, &pool[offset..offset + count])?;
                 }
                 gpu.flush_writes()?;
@@ -81,14 +83,23 @@ impl KvCache {
     }
 
     /// Bytes of a cache for `positions`.
-    pub fn bytes(layers: usize, heads: HeadShape, settings: &SparseSettings, positions: usize) -> u64 {
+    pub fn bytes(
+        layers: usize,
+        heads: HeadShape,
+        settings: &SparseSettings,
+        (format, positions): (CacheFormat, usize),
+    ) -> u64 {
         let capacity = Self::capacity_for(positions);
-        let rows = 2 * capacity + capacity / settings.kernel_stride + capacity / settings.block_size;
-        (layers * heads.kv_heads * heads.head_dim * 2) as u64 * rows as u64
+        let compressed = (capacity / settings.kernel_stride + capacity / settings.block_size) * heads.head_dim * 2;
+        (layers * heads.kv_heads) as u64 * (capacity * format.token_bytes(heads.head_dim) + compressed) as u64
     }
 
     /// Bytes of its largest single tensor.
-    pub fn largest_tensor_bytes(heads: HeadShape, positions: usize) -> u64 {
-        (heads.kv_heads * heads.head_dim * 2) as u64 * Self::capacity_for(positions) as u64
+    pub fn largest_tensor_bytes(heads: HeadShape, (format, positions): (CacheFormat, usize)) -> u64 {
+        let bytes = match format {
+            CacheFormat::F16 => 2,
+            CacheFormat::Q8 => 1,
+        };
+        (heads.kv_heads * heads.head_dim * bytes) as u64 * Self::capacity_for(positions) as u64
     }
 }

@@ -43,7 +43,7 @@
 //! * Every kernel has a twin, and runs against it in every variant of the device that the tests find.
 //! * Every optional ability of an adapter (subgroups, f16, cooperative matrices, time stamps, pipeline cache) has a plain
 //!   way beside it and can be switched off by name.
-//! * Storage is f16, sums are f32; the residual stream, scores and softmax are f32.
+//! * Storage is f16 (weights and the cache of keys and values may be integers with scales), sums are f32; the residual stream, scores and softmax are f32.
 //! * No binding is larger than 128 MiB; no side of a dispatch larger than 65 535; no submit longer than its time budget.
 //! * Nothing is uploaded before the memory plan fits.
 //! * Nothing about a model is hard-coded: what config.json does not say has its family's published default.

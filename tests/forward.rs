@@ -30,7 +30,7 @@ struct Run {
     near_ties: Vec<usize>,
 }
 
-fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoints").join(name)
 }
 
@@ -44,6 +44,11 @@ fn all_folders() -> Vec<String> {
 
 fn expected(name: &str) -> Expected {
     serde_json::from_slice(&std::fs::read(folder(name).join("expected.json")).unwrap()).unwrap()
+}
+
+/// The tokens that a folder's expectations are of.
+pub(crate) fn token_ids(name: &str) -> Vec<u32> {
+    expected(name).token_ids
 }
 
 fn options(chunk: Option<usize>) -> LoadOptions {

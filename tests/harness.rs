@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
 use foveal::gpu::{Element, Gpu, GpuOptions, Recorder, Tensor};
+use foveal::ops::{CacheFormat, CachedTokens, HeadShape};
 pub(crate) use foveal::selfcheck::Random;
 use foveal::selfcheck::{self, Comparison};
 
@@ -51,6 +52,15 @@ pub(crate) fn upload_f32(gpu: &Gpu, label: &str, shape: &[usize], data: &[f32]) 
 
 pub(crate) fn upload_f16(gpu: &Gpu, label: &str, shape: &[usize], data: &[f32]) -> Tensor {
     selfcheck::upload_f16(gpu, label, shape, data).unwrap()
+}
+
+pub(crate) fn upload_cache(
+    gpu: &Gpu,
+    heads: HeadShape,
+    format: CacheFormat,
+    data: (&mut [f32], &mut [f32]),
+) -> CachedTokens {
+    selfcheck::upload_cache(gpu, heads, format, data).unwrap()
 }
 
 pub(crate) fn read_f32(gpu: &Gpu, recorder: &mut Recorder, tensor: &Tensor) -> Vec<f32> {

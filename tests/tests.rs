@@ -8,6 +8,7 @@
 
 mod harness; // the device in each variant, random data, comparison
 
+mod cache_format; // the 8-bit cache in whole models
 mod cli; // the program itself: every command, every kind of bad input
 #[cfg(feature = "desktop")]
 mod desktop; // the window through its accessible names, against a scripted engine

@@ -10,6 +10,7 @@ const MOST_LINES: usize = 500;
 /// Beside the ops: what several of them share.
 const SHARED: &[&str] = &[
     "mod",
+    "cached",
     "head_shape",
     "matrix",
     "sparse_shapes",

@@ -7,6 +7,7 @@
 // Scores: a lane computes 4 rows x KEYS_PER_LANE keys. Values: a lane sums ROWS_PER_LANE rows x 8 dimensions.
 //
 //#import numbers
+//#import cache      keys, values, Cached, unpack_cached, key_scale, value_scale
 //#const  HEAD_DIM ROWS TILE_KEYS
 
 const LANES: u32 = 128u;
@@ -23,7 +24,7 @@ var<workgroup> row_limit: array<i32, ROWS>;     // last position that the row ma
 var<workgroup> row_max: array<f32, ROWS>;
 var<workgroup> row_total: array<f32, ROWS>;
 var<workgroup> row_rescale: array<f32, ROWS>;
-var<workgroup> store_tile: array<vec4<u32>, TILE_KEYS * EIGHTHS>; // keys, then values
+var<workgroup> store_tile: array<Cached, TILE_KEYS * EIGHTHS>; // keys, then values
 var<workgroup> score_tile: array<f32, ROWS * TILE_KEYS>;
 var<workgroup> parts: array<f32, LANES>;
 
@@ -41,23 +42,23 @@ fn begin(lane: u32) {
     workgroupBarrier();
 }
 
-// Takes in the keys at positions `position` .. `position + count`, which lie from row `place` of the cache on.
-fn attend_tile(lane: u32, place: u32, position: u32, count: u32) {
+// Takes in the keys at positions `position` .. `position + count`, which lie from row `first_row` of the cache on.
+fn attend_tile(lane: u32, first_row: u32, position: u32, count: u32) {
     for (var i = lane; i < count * EIGHTHS; i += LANES) {
-        store_tile[i] = keys[place * EIGHTHS + i];
+        store_tile[i] = keys[first_row * EIGHTHS + i];
     }
     workgroupBarrier();
-    score(lane, position, count);
+    score(lane, first_row, position, count);
     workgroupBarrier();
     for (var i = lane; i < count * EIGHTHS; i += LANES) {
-        store_tile[i] = values[place * EIGHTHS + i];
+        store_tile[i] = values[first_row * EIGHTHS + i];
     }
     soften(lane);
-    add_values(lane, count);
+    add_values(lane, first_row, count);
     workgroupBarrier();
 }
 
-fn score(lane: u32, position: u32, count: u32) {
+fn score(lane: u32, first_row: u32, position: u32, count: u32) {
     let row = (lane / KEY_LANES) * 4u;
     let key = lane % KEY_LANES;
     var dots: array<vec4<f32>, KEYS_PER_LANE>;
@@ -67,15 +68,16 @@ fn score(lane: u32, position: u32, count: u32) {
         let q2 = unpack_eight(query_tile[(row + 2u) * EIGHTHS + e]);
         let q3 = unpack_eight(query_tile[(row + 3u) * EIGHTHS + e]);
         for (var i = 0u; i < KEYS_PER_LANE; i++) {
-            let k = unpack_eight(store_tile[(key + i * KEY_LANES) * EIGHTHS + e]);
+            let k = unpack_cached(store_tile[(key + i * KEY_LANES) * EIGHTHS + e]);
             dots[i] += vec4(dot_eight(q0, k), dot_eight(q1, k), dot_eight(q2, k), dot_eight(q3, k));
         }
     }
     for (var i = 0u; i < KEYS_PER_LANE; i++) {
         let place = key + i * KEY_LANES;
+        let scale = SCALE * key_scale(first_row + min(place, count - 1u));
         for (var r = 0u; r < 4u; r++) {
             let seen = place < count && i32(position + place) <= row_limit[row + r];
-            score_tile[(row + r) * TILE_KEYS + place] = select(LOWEST, dots[i][r] * SCALE, seen);
+            score_tile[(row + r) * TILE_KEYS + place] = select(LOWEST, dots[i][r] * scale, seen);
         }
     }
 }
@@ -118,7 +120,7 @@ fn soften(lane: u32) {
     workgroupBarrier();
 }
 
-fn add_values(lane: u32, count: u32) {
+fn add_values(lane: u32, first_row: u32, count: u32) {
     if lane >= ROW_LANES * EIGHTHS {
         return;
     }
@@ -129,9 +131,10 @@ fn add_values(lane: u32, count: u32) {
         sums[r] = Eight(sums[r].low * rescale, sums[r].high * rescale);
     }
     for (var key = 0u; key < count; key++) {
-        let v = unpack_eight(store_tile[key * EIGHTHS + eighth]);
+        let v = unpack_cached(store_tile[key * EIGHTHS + eighth]);
+        let scale = value_scale(first_row + key);
         for (var r = 0u; r < ROWS_PER_LANE; r++) {
-            let weight = score_tile[min(row + r, ROWS - 1u) * TILE_KEYS + key];
+            let weight = score_tile[min(row + r, ROWS - 1u) * TILE_KEYS + key] * scale;
             sums[r] = Eight(sums[r].low + weight * v.low, sums[r].high + weight * v.high);
         }
     }

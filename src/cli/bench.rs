@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::gpu::{Feature, Gpu, GpuOptions, OpTime};
 use crate::model::{Attention, LoadOptions, Model, random};
+use crate::ops::CacheFormat;
 use crate::session::Session;
 use crate::weights::Format;
 
@@ -39,6 +40,9 @@ pub struct BenchArgs {
     /// Weights that share a scale
     #[arg(long, default_value_t = 64)]
     group: usize,
+    /// Keys and values: f16 or q8
+    #[arg(long, value_name = "f16|q8", default_value_t)]
+    kv: CacheFormat,
     /// Tokens of a prefill step
     #[arg(long)]
     chunk: Option<usize>,
@@ -79,12 +83,13 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     eprintln!("{} ({}, {}): {}", gpu.adapter.name, gpu.adapter.backend, gpu.adapter.driver, gpu.features);
     let format = Format::Affine { bits: args.bits, group: args.group };
     if args.ops {
-        return super::bench_ops::run(&gpu, &random::shape(&args.shape)?, format, &args.depths);
+        return super::bench_ops::run(&gpu, &random::shape(&args.shape)?, (format, args.kv), &args.depths);
     }
     let deepest = args.depths.iter().copied().max().unwrap_or(0);
     let load = LoadOptions {
         context: Some(deepest + args.prompt.max(args.generate) + 64),
         chunk: args.chunk,
+        kv: args.kv,
         ..Default::default()
     };
     let started = Instant::now();

@@ -14,7 +14,10 @@ use crate::ops::attend_sparse::AttendSparseArgs;
 use crate::ops::compress_keys::CompressKeysArgs;
 use crate::ops::score_blocks::ScoreBlocksArgs;
 use crate::ops::select_blocks::SelectBlocksArgs;
-use crate::ops::{AttendDense, AttendSparse, CompressKeys, Matmul, Matrix, Matvec, ScoreBlocks, SelectBlocks};
+use crate::ops::{
+    AttendDense, AttendSparse, CacheFormat, CachedTokens, CompressKeys, Matmul, Matrix, Matvec, ScoreBlocks,
+    SelectBlocks,
+};
 use crate::weights::{Format, PackedMatrix};
 
 /// Tokens of one prefill step.
@@ -23,7 +26,12 @@ const CHUNK: usize = 2048;
 const RUNS: usize = 3;
 
 /// Prints the tables for `config`.
-pub(super) fn run(gpu: &Gpu, config: &ModelConfig, format: Format, lengths: &[usize]) -> Result<()> {
+pub(super) fn run(
+    gpu: &Gpu,
+    config: &ModelConfig,
+    (format, kv): (Format, CacheFormat),
+    lengths: &[usize],
+) -> Result<()> {
     products(gpu, config, format)?;
     super::bench_forms::run(gpu, config, format)?;
     println!("\none layer of attention, ms");
@@ -32,7 +40,7 @@ pub(super) fn run(gpu: &Gpu, config: &ModelConfig, format: Format, lengths: &[us
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     for length in lengths.iter().copied().filter(|length| *length > 0) {
-        let layer = LayerBench::new(gpu, config, length)?;
+        let layer = LayerBench::new(gpu, config, (kv, length))?;
         let dense = total(&layer.dense_prompt(gpu)?);
         let sparse = layer.sparse_prompt(gpu)?;
         let part = |name: &str| {
@@ -142,21 +150,29 @@ struct SparseScratch {
 }
 
 impl LayerBench {
-    fn new(gpu: &Gpu, config: &ModelConfig, length: usize) -> Result<Self> {
+    fn new(gpu: &Gpu, config: &ModelConfig, (kv, length): (CacheFormat, usize)) -> Result<Self> {
         let (heads, settings) = (config.heads, config.sparse.settings);
         let capacity = KvCache::capacity_for(length);
         let shape = |stride: usize| [heads.kv_heads, capacity / stride, heads.head_dim];
         let width = config.attention_width();
         let sparse = SparseOps {
-            compress: CompressKeys::new(gpu, heads, settings)?,
+            compress: CompressKeys::new(gpu, heads, settings, kv)?,
             score: ScoreBlocks::new(gpu, heads, settings)?,
             select: SelectBlocks::new(gpu, heads, settings)?,
-            attend: AttendSparse::new(gpu, heads, settings)?,
+            attend: AttendSparse::new(gpu, heads, settings, kv)?,
         };
+        let queries = gpu.tensor("queries", &[CHUNK, width], Element::F16)?;
+        fill(gpu, &queries, 1)?;
+        let tokens = CachedTokens::new(gpu, "layer", heads, kv, capacity)?;
+        fill(gpu, &tokens.keys, 2)?;
+        fill(gpu, &tokens.values, 3)?;
+        if let Some(scales) = &tokens.scales {
+            gpu.write(scales, 0, &vec![1.0f32 / 37.0; scales.len()])?;
+        }
         let floats = |label: &str, count: usize| gpu.tensor(label, &[count], Element::F32);
         Ok(Self {
             length,
-            dense: AttendDense::new(gpu, heads)?,
+            dense: AttendDense::new(gpu, heads, kv)?,
             scratch: SparseScratch {
                 lse: floats("lse", sparse.score.lse_len(CHUNK, capacity))?,
                 scores: gpu.tensor("scores", &sparse.score.scores_shape(CHUNK, capacity), Element::F32)?,
@@ -164,12 +180,11 @@ impl LayerBench {
                 partials: floats("partials", sparse.attend.partials_len())?,
             },
             sparse,
-            queries: random(gpu, "queries", &[CHUNK, width], 1)?,
+            queries,
             out: gpu.tensor("out", &[CHUNK, width], Element::F16)?,
             partial: gpu.tensor("partial", &AttendDense::partial_shape(heads), Element::F32)?,
             cache: LayerCache {
-                keys: random(gpu, "keys", &shape(1), 2)?,
-                values: random(gpu, "values", &shape(1), 3)?,
+                tokens,
                 fine: gpu.tensor("fine", &shape(settings.kernel_stride), Element::F16)?,
                 coarse: gpu.tensor("coarse", &shape(settings.block_size), Element::F16)?,
             },
@@ -181,13 +196,13 @@ impl LayerBench {
     }
 
     fn dense_args(&self, start: usize, tokens: usize) -> AttendDenseArgs<'_> {
-        let LayerCache { keys, values, .. } = &self.cache;
-        AttendDenseArgs { queries: &self.queries, keys, values, partial: &self.partial, out: &self.out, start, tokens }
+        let cache = &self.cache.tokens;
+        AttendDenseArgs { queries: &self.queries, cache, partial: &self.partial, out: &self.out, start, tokens }
     }
 
     fn compress_args(&self, start: usize, tokens: usize) -> CompressKeysArgs<'_> {
-        let LayerCache { keys, fine, coarse, .. } = &self.cache;
-        CompressKeysArgs { keys, fine, coarse, start, tokens }
+        let LayerCache { tokens: cache, fine, coarse } = &self.cache;
+        CompressKeysArgs { cache, fine, coarse, start, tokens }
     }
 
     fn score_args(&self, start: usize, tokens: usize) -> ScoreBlocksArgs<'_> {
@@ -200,8 +215,8 @@ impl LayerBench {
     }
 
     fn attend_args(&self, start: usize, tokens: usize) -> AttendSparseArgs<'_> {
-        let (LayerCache { keys, values, .. }, SparseScratch { ids, partials, .. }) = (&self.cache, &self.scratch);
-        AttendSparseArgs { q: &self.queries, keys, values, ids, partials, out: &self.out, start, tokens }
+        let (cache, SparseScratch { ids, partials, .. }) = (&self.cache.tokens, &self.scratch);
+        AttendSparseArgs { q: &self.queries, cache, ids, partials, out: &self.out, start, tokens }
     }
 
     /// A whole prompt, chunk by chunk.
@@ -241,20 +256,22 @@ impl LayerBench {
     }
 }
 
-/// Roughly normal f16 values.
-fn random(gpu: &Gpu, label: &str, shape: &[usize], seed: u64) -> Result<Tensor> {
-    let tensor = gpu.tensor(label, shape, Element::F16)?;
+/// Roughly normal values with a deviation of one; as 8-bit integers, of 37.
+fn fill(gpu: &Gpu, tensor: &Tensor, seed: u64) -> Result<()> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
         state ^= state >> 12;
         state ^= state << 25;
         state ^= state >> 27;
         let bits = state.wrapping_mul(0x2545_F491_4F6C_DD1D);
-        // The sum of four bytes around zero, with a deviation of one.
+        // The sum of four bytes around zero.
         let sum: u64 = (0..4).map(|i| (bits >> (16 + 8 * i)) & 0xFF).sum();
-        half::f16::from_f32((sum as f32 - 510.0) / 148.0)
+        sum as f32 - 510.0
     };
-    let data: Vec<half::f16> = (0..tensor.len()).map(|_| next()).collect();
-    gpu.write(&tensor, 0, &data)?;
-    Ok(tensor)
+    if tensor.element == Element::F16 {
+        let data: Vec<half::f16> = (0..tensor.len()).map(|_| half::f16::from_f32(next() / 148.0)).collect();
+        return gpu.write(tensor, 0, &data);
+    }
+    let data: Vec<i8> = (0..tensor.len() * 4).map(|_| (next() / 4.0) as i8).collect();
+    gpu.write(tensor, 0, &data)
 }

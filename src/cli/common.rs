@@ -15,6 +15,7 @@ use crate::generate::{Answer, FinishReason, GenerateOptions};
 use crate::gpu::Feature;
 use crate::model::{Attention, LoadOptions, SparseOrigin};
 use crate::open::{Device, ModelFiles, OpenedSession, open_session};
+use crate::ops::CacheFormat;
 use crate::sampler::SamplerSettings;
 use crate::session::Session;
 use crate::weights::quantize::Recipe;
@@ -80,6 +81,9 @@ pub(super) struct ModelArguments {
     /// What weights of plain numbers become at load
     #[arg(long, value_name = "FORMAT", default_value = "none")]
     quantize: Quantize,
+    /// How keys and values are kept: 16-bit floats, or 8-bit integers with a scale per head and token in half the memory
+    #[arg(long, value_name = "f16|q8", default_value_t)]
+    kv: CacheFormat,
     /// Tokens of the prompt that are computed at a time
     #[arg(long, value_name = "TOKENS", value_parser = positive)]
     chunk: Option<usize>,
@@ -119,6 +123,7 @@ impl ModelArguments {
         LoadOptions {
             context: self.context,
             quantize: self.quantize.recipe(),
+            kv: self.kv,
             chunk: self.chunk,
             sparse_config: self.sparse_config.clone(),
         }

@@ -11,6 +11,7 @@ use crate::chat_template::ChatTemplate;
 use crate::error::Result;
 use crate::model::{Family, MemoryPlan, ModelConfig, SourceList, SparseConfig, SparseOrigin};
 use crate::open::open_tokenizer;
+use crate::ops::CacheFormat;
 use crate::weights::Checkpoint;
 
 /// Contexts that the memory is shown for.
@@ -23,6 +24,9 @@ pub(super) struct InspectArguments {
     /// Model folder or .gguf file; without it the built-in model
     #[arg(value_name = "PATH")]
     path: Option<PathBuf>,
+    /// Keys and values in the memory plan: 16-bit floats, or 8-bit integers with a scale per head and token
+    #[arg(long, value_name = "f16|q8", default_value_t)]
+    kv: CacheFormat,
 }
 
 pub(super) fn run(arguments: &InspectArguments, terminal: &mut Terminal) -> Result<ExitCode> {
@@ -30,13 +34,13 @@ pub(super) fn run(arguments: &InspectArguments, terminal: &mut Terminal) -> Resu
         Some(path) => path.clone(),
         None => built_in::model_folder()?,
     };
-    for (name, value) in describe(&path)? {
+    for (name, value) in describe(&path, arguments.kv)? {
         terminal.line(&format!("{name:<16}{}", escape(&value)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn describe(path: &Path) -> Result<Vec<(&'static str, String)>> {
+fn describe(path: &Path, kv: CacheFormat) -> Result<Vec<(&'static str, String)>> {
     let checkpoint = Checkpoint::open(path)?;
     let config = ModelConfig::new(checkpoint.config())?;
     let sources = SourceList::find(&checkpoint, &config, None)?;
@@ -62,7 +66,7 @@ fn describe(path: &Path) -> Result<Vec<(&'static str, String)>> {
         ("tokenizer", describe_tokenizer(&checkpoint, &config)),
     ];
     for context in CONTEXTS {
-        let plan = MemoryPlan::new(&config, sources.bytes(), context, CHUNK);
+        let plan = MemoryPlan::new(&config, sources.bytes(), (kv, context), CHUNK);
         let beyond = if context > config.max_positions { " (beyond the model's positions)" } else { "" };
         lines.push(("memory", format!("{} MiB: {}{beyond}", plan.total().div_ceil(1 << 20), plan.describe())));
     }

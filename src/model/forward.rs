@@ -25,7 +25,7 @@ use crate::ops::add_rms_norm::AddRmsNormArgs;
 use crate::ops::attend_dense::AttendDenseArgs;
 use crate::ops::rms_norm::RmsNormArgs;
 use crate::ops::rope_and_store::RopeAndStoreArgs;
-use crate::ops::{AddRmsNorm, AttendDense, Embed, LogProbs, RmsNorm, RopeAndStore, Swiglu, TopLogits};
+use crate::ops::{AddRmsNorm, AttendDense, CacheFormat, Embed, LogProbs, RmsNorm, RopeAndStore, Swiglu, TopLogits};
 use crate::weights::Format;
 
 /// The compiled ops that do not depend on a weight's format.
@@ -46,18 +46,18 @@ impl Ops {
         &self.sparse
     }
 
-    pub(super) fn compile(gpu: &Gpu, config: &ModelConfig, embedding: Format) -> Result<Self> {
+    pub(super) fn compile(gpu: &Gpu, config: &ModelConfig, embedding: Format, kv: CacheFormat) -> Result<Self> {
         let (hidden, epsilon) = (config.hidden_size, config.epsilon);
         Ok(Self {
             embed: Embed::new(gpu, hidden, embedding)?,
             rms_norm: RmsNorm::new(gpu, hidden, epsilon)?,
             add_rms_norm: AddRmsNorm::new(gpu, hidden, epsilon)?,
-            rope_and_store: RopeAndStore::new(gpu, config.heads)?,
-            attend_dense: AttendDense::new(gpu, config.heads)?,
+            rope_and_store: RopeAndStore::new(gpu, config.heads, kv)?,
+            attend_dense: AttendDense::new(gpu, config.heads, kv)?,
             swiglu: Swiglu::new(gpu, config.intermediate_size)?,
             top_logits: TopLogits::new(gpu)?,
             log_probs: LogProbs::new(gpu)?,
-            sparse: SparseOps::compile(gpu, config)?,
+            sparse: SparseOps::compile(gpu, config, kv)?,
         })
     }
 }
@@ -112,7 +112,8 @@ impl Model {
     /// A cache of the planned size.
     pub fn new_cache(&self) -> Result<KvCache> {
         let config = &self.config;
-        KvCache::new(&self.gpu, config.layers, config.heads, &config.sparse.settings, self.memory.context)
+        let positions = (self.memory.kv, self.memory.context);
+        KvCache::new(&self.gpu, config.layers, config.heads, &config.sparse.settings, positions)
     }
 
     /// The tensor that [`Model::record_logits`] leaves the row of logits in: (rows, vocabulary) f32.
@@ -252,8 +253,7 @@ impl Model {
             qkv: &s.qkv,
             turns: &s.turns,
             queries: &s.queries,
-            keys: &cache.keys,
-            values: &cache.values,
+            cache: &cache.tokens,
             start: step.start,
             tokens: step.tokens,
         };
@@ -306,8 +306,7 @@ impl Model {
 fn dense_args<'a>(scratch: &'a Scratch, cache: &'a LayerCache, step: Step) -> AttendDenseArgs<'a> {
     AttendDenseArgs {
         queries: &scratch.queries,
-        keys: &cache.keys,
-        values: &cache.values,
+        cache: &cache.tokens,
         partial: &scratch.partial,
         out: &scratch.attended,
         start: step.start,

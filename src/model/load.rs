@@ -11,6 +11,7 @@ use super::plan::{self, MemoryPlan};
 use super::scratch::Scratch;
 use crate::error::{Error, Result};
 use crate::gpu::{Element, Gpu, Tensor};
+use crate::ops::CacheFormat;
 use crate::weights::Checkpoint;
 use crate::weights::quantize::Recipe;
 
@@ -21,6 +22,8 @@ pub struct LoadOptions {
     pub context: Option<usize>,
     /// What plain numbers become; `None` keeps them as f16.
     pub quantize: Option<Recipe>,
+    /// How keys and values are stored.
+    pub kv: CacheFormat,
     /// Tokens of a prefill step; `None` chooses.
     pub chunk: Option<usize>,
     /// Takes the place of config.json's `sparse_config`.
@@ -67,12 +70,12 @@ impl Model {
         let sources = SourceList::find(checkpoint, &config, options.quantize.as_ref())?;
         let context = options.context_for(&config);
         let chunk = options.chunk.unwrap_or_else(|| plan::choose_chunk(gpu, &config, context)).max(1);
-        let memory = MemoryPlan::new(&config, sources.bytes(), context, chunk);
+        let memory = MemoryPlan::new(&config, sources.bytes(), (options.kv, context), chunk);
         memory.check(gpu, &config)?;
         progress(Stage::Compiling, 0, 1)?;
         let embedding_format = sources.embedding.format;
         let (table, ops) = std::thread::scope(|scope| {
-            let ops = scope.spawn(|| Ops::compile(gpu, &config, embedding_format));
+            let ops = scope.spawn(|| Ops::compile(gpu, &config, embedding_format, options.kv));
             let table = linear::compile_multipliers(gpu, sources.all());
             let ops = ops.join().unwrap_or_else(|_| Err(Error::gpu("compiling", "a compiler thread died")));
             (table, ops)

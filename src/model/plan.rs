@@ -5,6 +5,7 @@ use super::scratch::Scratch;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::kv_cache::KvCache;
+use crate::ops::CacheFormat;
 
 /// Bytes by purpose, for a context and a chunk size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct MemoryPlan {
     pub weights: u64,
     /// Keys and values of the whole context.
     pub kv_cache: u64,
+    /// How those are stored.
+    pub kv: CacheFormat,
     /// Activations of one chunk.
     pub scratch: u64,
     /// Positions of the context.
@@ -23,10 +26,11 @@ pub struct MemoryPlan {
 
 impl MemoryPlan {
     /// For weights of `weights` bytes.
-    pub fn new(config: &ModelConfig, weights: u64, context: usize, chunk: usize) -> Self {
+    pub fn new(config: &ModelConfig, weights: u64, (kv, context): (CacheFormat, usize), chunk: usize) -> Self {
         Self {
             weights,
-            kv_cache: KvCache::bytes(config.layers, config.heads, &config.sparse.settings, context),
+            kv_cache: KvCache::bytes(config.layers, config.heads, &config.sparse.settings, (kv, context)),
+            kv,
             scratch: Scratch::bytes(config, chunk, context),
             context,
             chunk,
@@ -47,8 +51,9 @@ impl MemoryPlan {
     pub fn describe(&self) -> String {
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         format!(
-            "weights {} MiB, cache of {} tokens {} MiB, scratch {} MiB",
+            "weights {} MiB, {} cache of {} tokens {} MiB, scratch {} MiB",
             mib(self.weights),
+            self.kv,
             self.context,
             mib(self.kv_cache),
             mib(self.scratch)
@@ -60,10 +65,11 @@ impl MemoryPlan {
         let available = available_memory(gpu);
         let fits = |context: usize| {
             let plan = Self {
-                kv_cache: KvCache::bytes(config.layers, config.heads, &config.sparse.settings, context),
+                kv_cache: KvCache::bytes(config.layers, config.heads, &config.sparse.settings, (self.kv, context)),
                 ..*self
             };
-            plan.total() <= available && KvCache::largest_tensor_bytes(config.heads, context) <= gpu.max_binding_bytes()
+            let largest = KvCache::largest_tensor_bytes(config.heads, (self.kv, context));
+            plan.total() <= available && largest <= gpu.max_binding_bytes()
         };
         if fits(self.context) {
             return Ok(());

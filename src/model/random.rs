@@ -46,10 +46,10 @@ impl Model {
         let context = options.context_for(&config);
         let chunk = options.chunk.unwrap_or_else(|| plan::choose_chunk(gpu, &config, context)).max(1);
         let sources = random_sources(&config, format);
-        let memory = MemoryPlan::new(&config, sources.bytes(), context, chunk);
+        let memory = MemoryPlan::new(&config, sources.bytes(), (options.kv, context), chunk);
         memory.check(gpu, &config)?;
         let table = linear::compile_multipliers(gpu, sources.all())?;
-        let ops = Ops::compile(gpu, &config, format)?;
+        let ops = Ops::compile(gpu, &config, format, options.kv)?;
         gpu.save_pipelines();
         let mut words = random_words(POOL_WORDS);
         let mut linear = |sources: &[Source]| {

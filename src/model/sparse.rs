@@ -10,7 +10,7 @@ use crate::ops::attend_sparse::AttendSparseArgs;
 use crate::ops::compress_keys::CompressKeysArgs;
 use crate::ops::score_blocks::ScoreBlocksArgs;
 use crate::ops::select_blocks::SelectBlocksArgs;
-use crate::ops::{AttendSparse, CompressKeys, ScoreBlocks, SelectBlocks};
+use crate::ops::{AttendSparse, CacheFormat, CompressKeys, ScoreBlocks, SelectBlocks};
 
 /// The four ops, compiled for one model.
 pub(crate) struct SparseOps {
@@ -21,13 +21,13 @@ pub(crate) struct SparseOps {
 }
 
 impl SparseOps {
-    pub(super) fn compile(gpu: &Gpu, config: &ModelConfig) -> Result<Self> {
+    pub(super) fn compile(gpu: &Gpu, config: &ModelConfig, kv: CacheFormat) -> Result<Self> {
         let (heads, settings) = (config.heads, config.sparse.settings);
         Ok(Self {
-            compress_keys: CompressKeys::new(gpu, heads, settings)?,
+            compress_keys: CompressKeys::new(gpu, heads, settings, kv)?,
             score_blocks: ScoreBlocks::new(gpu, heads, settings)?,
             select_blocks: SelectBlocks::new(gpu, heads, settings)?,
-            attend_sparse: AttendSparse::new(gpu, heads, settings)?,
+            attend_sparse: AttendSparse::new(gpu, heads, settings, kv)?,
         })
     }
 
@@ -41,7 +41,7 @@ impl SparseOps {
         step: Step,
     ) -> Result<()> {
         let args = CompressKeysArgs {
-            keys: &cache.keys,
+            cache: &cache.tokens,
             fine: &cache.fine,
             coarse: &cache.coarse,
             start: step.start,
@@ -100,8 +100,7 @@ fn select_args<'a>(scratch: &'a Scratch, ids: &'a Tensor, step: Step) -> SelectB
 fn attend_args<'a>(scratch: &'a Scratch, cache: &'a LayerCache, ids: &'a Tensor, step: Step) -> AttendSparseArgs<'a> {
     AttendSparseArgs {
         q: &scratch.queries,
-        keys: &cache.keys,
-        values: &cache.values,
+        cache: &cache.tokens,
         ids,
         partials: &scratch.sparse.partials,
         out: &scratch.attended,

@@ -1,10 +1,10 @@
 //! Attention over every key at or before the query. Shaders: `shaders/attend_dense.wgsl`, and for chunks where the adapter
 //! has cooperative matrices `coop/attend_dense.wgsl`.
 
-use super::HeadShape;
+use super::{CacheFormat, CachedTokens, HeadShape};
 use crate::error::Result;
 use crate::gpu::shader::Constant::U32;
-use crate::gpu::{Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
+use crate::gpu::{Binding, Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
 
 /// Query rows of a prefill tile.
 const PREFILL_ROWS: usize = 32;
@@ -22,16 +22,15 @@ pub struct AttendDense {
     split: Kernel,
     merge: Kernel,
     heads: HeadShape,
+    cache: CacheFormat,
 }
 
 /// What one step reads and writes.
 pub struct AttendDenseArgs<'a> {
     /// (tokens, heads * head_dim) f16, rotated
     pub queries: &'a Tensor,
-    /// (kv_heads, capacity, head_dim) f16
-    pub keys: &'a Tensor,
-    /// (kv_heads, capacity, head_dim) f16
-    pub values: &'a Tensor,
+    /// Filled up to `start + tokens`.
+    pub cache: &'a CachedTokens,
     /// See [`AttendDense::partial_shape`].
     pub partial: &'a Tensor,
     /// (tokens, heads * head_dim) f16
@@ -61,24 +60,26 @@ struct CoopParams {
 }
 
 impl AttendDense {
-    /// Compiles for one shape of heads.
-    pub fn new(gpu: &Gpu, heads: HeadShape) -> Result<Self> {
+    /// Compiles for one shape of heads and one format of the cache.
+    pub fn new(gpu: &Gpu, heads: HeadShape, cache: CacheFormat) -> Result<Self> {
         // Sixteen keys keep a tile within the 16 KiB that every device has; 32 halve the barriers where there is room.
         let tile_keys = if gpu.max_workgroup_bytes() >= 24 << 10 { 32 } else { 16 };
         let build = |entry, rows: usize, tile_keys: u32| {
             let mut constants = heads.constants();
             constants.extend([("ROWS", U32(rows as u32)), ("TILE_KEYS", U32(tile_keys))]);
-            Kernel::new(gpu, &KernelSpec { name: "attend_dense", entry, constants: &constants, pieces: &[] })
+            let pieces = [("cache", cache.piece())];
+            Kernel::new(gpu, &KernelSpec { name: "attend_dense", entry, constants: &constants, pieces: &pieces })
         };
         Ok(Self {
             prefill: build("prefill", PREFILL_ROWS, tile_keys)?,
-            coop: super::attend_coop_constants(gpu, heads).and_then(|constants| {
+            coop: super::attend_coop_constants(gpu, heads, cache).and_then(|constants| {
                 let name = "coop/attend_dense";
                 Kernel::optional(gpu, &KernelSpec { name, entry: "main", constants: &constants, pieces: &[] })
             }),
             split: build("split", DECODE_ROWS, 32)?,
             merge: build("merge", DECODE_ROWS, 32)?,
             heads,
+            cache,
         })
     }
 
@@ -96,7 +97,8 @@ impl AttendDense {
         let work = (pairs * self.heads.heads * self.heads.head_dim * 2) as u64;
         if let Some(coop) = &self.coop {
             let params = CoopParams { start: params.start, capacity: params.capacity, tokens: params.tokens };
-            let tensors = [args.queries.into(), args.keys.into(), args.values.into(), args.out.into()];
+            let tensors =
+                [args.queries.into(), (&args.cache.keys).into(), (&args.cache.values).into(), args.out.into()];
             let size = [args.tokens.div_ceil(super::COOP_TOKENS) as u32, self.heads.kv_heads as u32, 1];
             return recorder.dispatch(gpu, coop, &tensors, &params, size, work);
         }
@@ -122,17 +124,18 @@ impl AttendDense {
         let width = self.heads.heads * self.heads.head_dim;
         args.queries.expect_rows("attend_dense queries", args.tokens, width, Element::F16)?;
         args.out.expect_rows("attend_dense out", args.tokens, width, Element::F16)?;
-        let capacity = self.heads.expect_cache("attend_dense", args.keys, args.values, args.start + args.tokens)?;
+        args.cache.expect("attend_dense", self.heads, self.cache, (args.start + args.tokens, 1))?;
         Ok(Params {
             tokens: args.tokens as u32,
             start: args.start as u32,
-            capacity: capacity as u32,
+            capacity: args.cache.capacity as u32,
             keys_per_split: keys_per_split as u32,
             splits: splits as u32,
         })
     }
 }
 
-fn tensors<'a>(args: &AttendDenseArgs<'a>) -> [crate::gpu::Binding<'a>; 5] {
-    [args.queries.into(), args.keys.into(), args.values.into(), args.partial.into(), args.out.into()]
+fn tensors<'a>(args: &AttendDenseArgs<'a>) -> Vec<Binding<'a>> {
+    let before = std::iter::once(args.queries.into()).chain(args.cache.bindings());
+    before.chain([args.partial.into(), args.out.into()]).collect()
 }

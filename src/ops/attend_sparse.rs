@@ -1,10 +1,10 @@
 //! Attention over the selected blocks. Shaders: `shaders/attend_sparse.wgsl`, `attend_sparse_merge.wgsl`, and for chunks
 //! where the adapter has cooperative matrices `coop/attend_sparse.wgsl`.
 
-use super::{ROW_GROUP, quads};
+use super::{CacheFormat, CachedTokens, ROW_GROUP, quads};
 use crate::error::{Error, Result};
 use crate::gpu::shader::Constant::{F32, U32};
-use crate::gpu::{Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
+use crate::gpu::{Binding, Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
 use crate::sparse_settings::{HeadShape, SparseSettings};
 
 /// Keys of a tile.
@@ -18,16 +18,15 @@ pub struct AttendSparse {
     coop: Option<Kernel>,
     shape: HeadShape,
     settings: SparseSettings,
+    cache: CacheFormat,
 }
 
 /// What one step reads and writes.
 pub struct AttendSparseArgs<'a> {
     /// (tokens, heads, head_dim) f16, rotated; also as (tokens, heads * head_dim)
     pub q: &'a Tensor,
-    /// (kv_heads, capacity, head_dim) f16
-    pub keys: &'a Tensor,
-    /// (kv_heads, capacity, head_dim) f16
-    pub values: &'a Tensor,
+    /// Filled up to `start + tokens`.
+    pub cache: &'a CachedTokens,
     /// (at least tokens, kv_heads, budget) u32, from select_blocks
     pub ids: &'a Tensor,
     /// Scratch, f32: at least [`AttendSparse::partials_len`] values
@@ -63,8 +62,8 @@ struct MergeParams {
 }
 
 impl AttendSparse {
-    /// Compiles for one model.
-    pub fn new(gpu: &Gpu, shape: HeadShape, settings: SparseSettings) -> Result<Self> {
+    /// Compiles for one model and one format of the cache.
+    pub fn new(gpu: &Gpu, shape: HeadShape, settings: SparseSettings, cache: CacheFormat) -> Result<Self> {
         let quads = quads(&shape);
         let constants = [
             ("GROUP_SIZE", U32(64 * quads)),
@@ -81,21 +80,23 @@ impl AttendSparse {
             ("HEAD_DIM", U32(shape.head_dim as u32)),
             ("SLICES", U32(ROW_GROUP / shape.head_dim as u32)),
         ];
-        let plain = |entry| KernelSpec { name: "attend_sparse", entry, constants: &constants, pieces: &[] };
+        let pieces = [("cache", cache.piece())];
+        let plain = |entry| KernelSpec { name: "attend_sparse", entry, constants: &constants, pieces: &pieces };
         let merge = KernelSpec { name: "attend_sparse_merge", entry: "main", constants: &for_merge, pieces: &[] };
         Ok(Self {
             prefill: Kernel::new(gpu, &plain("prefill"))?,
             decode: Kernel::new(gpu, &plain("decode"))?,
             merge: Kernel::new(gpu, &merge)?,
-            coop: Self::coop(gpu, shape, settings),
+            coop: Self::coop(gpu, shape, settings, cache),
             shape,
             settings,
+            cache,
         })
     }
 
     /// The cooperative form, where the adapter and the sizes allow it.
-    fn coop(gpu: &Gpu, shape: HeadShape, settings: SparseSettings) -> Option<Kernel> {
-        let mut constants = super::attend_coop_constants(gpu, shape)?;
+    fn coop(gpu: &Gpu, shape: HeadShape, settings: SparseSettings, cache: CacheFormat) -> Option<Kernel> {
+        let mut constants = super::attend_coop_constants(gpu, shape, cache)?;
         // A round of slots must not leave its block.
         if !settings.block_size.is_multiple_of(16) {
             return None;
@@ -121,7 +122,8 @@ impl AttendSparse {
         let slots: usize = (args.start..args.start + args.tokens).map(|position| self.slots(position)).sum();
         if let Some(kernel) = &self.coop {
             let params = CoopParams { start: args.start as u32, capacity: capacity as u32, tokens: args.tokens as u32 };
-            let tensors = [args.q.into(), args.keys.into(), args.values.into(), args.ids.into(), args.out.into()];
+            let (keys, values) = (&args.cache.keys, &args.cache.values);
+            let tensors = [args.q.into(), keys.into(), values.into(), args.ids.into(), args.out.into()];
             let size = [args.tokens.div_ceil(super::COOP_TOKENS) as u32, self.shape.kv_heads as u32, 1];
             return recorder.dispatch(gpu, kernel, &tensors, &params, size, self.work(slots));
         }
@@ -162,17 +164,15 @@ impl AttendSparse {
         self.shape.kv_heads * self.shape.group().div_ceil(4 * quads(&self.shape) as usize)
     }
 
-    fn tensors<'a>(&self, args: &AttendSparseArgs<'a>) -> [crate::gpu::Binding<'a>; 6] {
-        [args.q.into(), args.keys.into(), args.values.into(), args.ids.into(), args.out.into(), args.partials.into()]
+    fn tensors<'a>(&self, args: &AttendSparseArgs<'a>) -> Vec<Binding<'a>> {
+        let before = std::iter::once(args.q.into()).chain(args.cache.bindings());
+        before.chain([args.ids.into(), args.out.into(), args.partials.into()]).collect()
     }
 
     fn check(&self, args: &AttendSparseArgs<'_>) -> Result<usize> {
         let HeadShape { heads, kv_heads, head_dim } = self.shape;
         let end = args.start + args.tokens;
-        let capacity = super::cache_capacity("attend_sparse keys", args.keys, end, self.settings.block_size)?;
-        let cache = [kv_heads, capacity, head_dim];
-        args.keys.expect("attend_sparse keys", &cache, Element::F16)?;
-        args.values.expect("attend_sparse values", &cache, Element::F16)?;
+        args.cache.expect("attend_sparse", self.shape, self.cache, (end, self.settings.block_size))?;
         super::expect_heads("attend_sparse q", args.q, args.tokens, heads * head_dim)?;
         super::expect_heads("attend_sparse out", args.out, args.tokens, heads * head_dim)?;
         let ids = [args.tokens, kv_heads, self.settings.budget()];
@@ -182,6 +182,6 @@ impl AttendSparse {
             let found = format!("{:?}", args.partials.shape);
             return Err(Error::shape("attend_sparse partials", format!("{needed} of F32"), found));
         }
-        Ok(capacity)
+        Ok(args.cache.capacity)
     }
 }

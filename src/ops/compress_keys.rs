@@ -1,9 +1,9 @@
 //! Fine and coarse compressed keys of the windows that a chunk completes. Shader: `shaders/compress_keys.wgsl`.
 
-use super::ROW_GROUP;
+use super::{CacheFormat, CachedTokens, ROW_GROUP};
 use crate::error::Result;
 use crate::gpu::shader::Constant::U32;
-use crate::gpu::{Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
+use crate::gpu::{Binding, Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
 use crate::sparse_settings::{HeadShape, SparseSettings};
 
 /// Keeps the compressed keys of one shape of cache.
@@ -11,12 +11,13 @@ pub struct CompressKeys {
     kernel: Kernel,
     shape: HeadShape,
     settings: SparseSettings,
+    cache: CacheFormat,
 }
 
-/// What one step reads and writes. `capacity` is the keys' own.
+/// What one step reads and writes. `capacity` is the cache's own.
 pub struct CompressKeysArgs<'a> {
-    /// (kv_heads, capacity, head_dim) f16, rotated, filled up to `start + tokens`
-    pub keys: &'a Tensor,
+    /// Filled up to `start + tokens`.
+    pub cache: &'a CachedTokens,
     /// (kv_heads, capacity / kernel_stride, head_dim) f16
     pub fine: &'a Tensor,
     /// (kv_heads, capacity / block_size, head_dim) f16
@@ -37,8 +38,8 @@ struct Params {
 }
 
 impl CompressKeys {
-    /// Compiles for one model.
-    pub fn new(gpu: &Gpu, shape: HeadShape, settings: SparseSettings) -> Result<Self> {
+    /// Compiles for one model and one format of the cache.
+    pub fn new(gpu: &Gpu, shape: HeadShape, settings: SparseSettings, cache: CacheFormat) -> Result<Self> {
         let constants = [
             ("GROUP_SIZE", U32(ROW_GROUP)),
             ("HEAD_DIM", U32(shape.head_dim as u32)),
@@ -46,16 +47,17 @@ impl CompressKeys {
             ("BLOCK", U32(settings.block_size as u32)),
             ("SLICES", U32(ROW_GROUP / (shape.head_dim as u32 / 8))),
         ];
-        let spec = KernelSpec { name: "compress_keys", entry: "main", constants: &constants, pieces: &[] };
-        Ok(Self { kernel: Kernel::new(gpu, &spec)?, shape, settings })
+        let pieces = [("cache", cache.piece())];
+        let spec = KernelSpec { name: "compress_keys", entry: "main", constants: &constants, pieces: &pieces };
+        Ok(Self { kernel: Kernel::new(gpu, &spec)?, shape, settings, cache })
     }
 
     /// Appends one dispatch, or none when the chunk completes no window.
     pub fn record(&self, gpu: &Gpu, recorder: &mut Recorder, args: &CompressKeysArgs<'_>) -> Result<()> {
         let HeadShape { kv_heads, head_dim, .. } = self.shape;
         let end = args.start + args.tokens;
-        let capacity = super::cache_capacity("compress_keys keys", args.keys, end, self.settings.block_size)?;
-        args.keys.expect("compress_keys keys", &[kv_heads, capacity, head_dim], Element::F16)?;
+        args.cache.expect("compress_keys", self.shape, self.cache, (end, self.settings.block_size))?;
+        let capacity = args.cache.capacity;
         let fine_slots = capacity / self.settings.kernel_stride;
         args.fine.expect("compress_keys fine", &[kv_heads, fine_slots, head_dim], Element::F16)?;
         let coarse_slots = capacity / self.settings.block_size;
@@ -70,7 +72,7 @@ impl CompressKeys {
             fine_count: fine_count as u32,
             first_coarse: first_coarse as u32,
         };
-        let tensors = [args.keys.into(), args.fine.into(), args.coarse.into()];
+        let tensors: Vec<Binding<'_>> = args.cache.bindings().chain([args.fine.into(), args.coarse.into()]).collect();
         let sums = fine_count * self.settings.kernel_size + coarse_count * 2 * self.settings.block_size;
         let size = [(fine_count + coarse_count) as u32, kv_heads as u32, 1];
         recorder.dispatch(gpu, &self.kernel, &tensors, &params, size, (sums * kv_heads * head_dim) as u64)

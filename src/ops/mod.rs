@@ -6,6 +6,7 @@ pub mod add_rms_norm;
 pub mod argmax;
 pub mod attend_dense;
 pub mod attend_sparse;
+mod cached;
 pub mod compress_keys;
 pub mod embed;
 mod head_shape;
@@ -27,6 +28,7 @@ pub use add_rms_norm::AddRmsNorm;
 pub use argmax::Argmax;
 pub use attend_dense::AttendDense;
 pub use attend_sparse::AttendSparse;
+pub use cached::{CacheFormat, CachedTokens};
 pub use compress_keys::CompressKeys;
 pub use embed::Embed;
 pub use log_probs::LogProbs;
@@ -41,7 +43,7 @@ pub use select_blocks::SelectBlocks;
 pub use swiglu::Swiglu;
 pub use top_logits::TopLogits;
 
-use sparse_shapes::{cache_capacity, expect_heads, expect_rows_of, quads, score_strides};
+use sparse_shapes::{expect_heads, expect_rows_of, quads, score_strides};
 
 use crate::error::{Error, Result};
 use crate::gpu::shader::Constant::{self, F32, U32};
@@ -53,13 +55,14 @@ pub(crate) const ROW_GROUP: u32 = 256;
 /// Tokens of a workgroup of the `attend_coop` piece.
 const COOP_TOKENS: usize = 4;
 
-/// What the `attend_coop` piece is compiled with, where the adapter and the shape allow it.
-fn attend_coop_constants(gpu: &Gpu, shape: HeadShape) -> Option<Vec<(&'static str, Constant)>> {
+/// What the `attend_coop` piece is compiled with, where the adapter, the shape and the cache allow it: matrices are loaded
+/// from the cache as they lie there, so it must have 16-bit floats.
+fn attend_coop_constants(gpu: &Gpu, shape: HeadShape, cache: CacheFormat) -> Option<Vec<(&'static str, Constant)>> {
     /// Heads of a group that fit in its tile.
     const MOST_HEADS: usize = 16;
     let (side, subgroup) = (gpu.features.coop?.side(), gpu.features.subgroup_size?);
     let (heads, group, head_dim) = (shape.heads as u32, shape.group() as u32, shape.head_dim as u32);
-    if shape.group() > MOST_HEADS || subgroup > 64 {
+    if shape.group() > MOST_HEADS || subgroup > 64 || cache != CacheFormat::F16 {
         return None;
     }
     let row_tiles = group.div_ceil(side);

@@ -1,14 +1,15 @@
 //! Rotation by position and the append to the cache. Shader: `shaders/rope_and_store.wgsl`.
 
-use super::{HeadShape, ROW_GROUP};
+use super::{CacheFormat, CachedTokens, HeadShape, ROW_GROUP};
 use crate::error::Result;
 use crate::gpu::shader::Constant::U32;
-use crate::gpu::{Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
+use crate::gpu::{Binding, Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
 
 /// Rotates and stores for one shape of heads.
 pub struct RopeAndStore {
     kernel: Kernel,
     heads: HeadShape,
+    cache: CacheFormat,
 }
 
 /// What one step reads and writes.
@@ -19,10 +20,8 @@ pub struct RopeAndStoreArgs<'a> {
     pub turns: &'a Tensor,
     /// (tokens, heads * head_dim) f16
     pub queries: &'a Tensor,
-    /// (kv_heads, capacity, head_dim) f16
-    pub keys: &'a Tensor,
-    /// (kv_heads, capacity, head_dim) f16
-    pub values: &'a Tensor,
+    /// Gets the keys and values of positions `start .. start + tokens`.
+    pub cache: &'a CachedTokens,
     /// Position of the first token.
     pub start: usize,
     /// How many.
@@ -37,12 +36,13 @@ struct Params {
 }
 
 impl RopeAndStore {
-    /// Compiles for one shape of heads.
-    pub fn new(gpu: &Gpu, heads: HeadShape) -> Result<Self> {
+    /// Compiles for one shape of heads and one format of the cache.
+    pub fn new(gpu: &Gpu, heads: HeadShape, cache: CacheFormat) -> Result<Self> {
         let mut constants = heads.constants();
         constants.push(("GROUP_SIZE", U32(ROW_GROUP)));
-        let spec = KernelSpec { name: "rope_and_store", entry: "main", constants: &constants, pieces: &[] };
-        Ok(Self { kernel: Kernel::new(gpu, &spec)?, heads })
+        let pieces = [("cache_store", cache.piece())];
+        let spec = KernelSpec { name: "rope_and_store", entry: "main", constants: &constants, pieces: &pieces };
+        Ok(Self { kernel: Kernel::new(gpu, &spec)?, heads, cache })
     }
 
     /// Appends one dispatch: a workgroup per token.
@@ -52,9 +52,10 @@ impl RopeAndStore {
         args.qkv.expect_rows("rope_and_store qkv", args.tokens, width, Element::F32)?;
         args.turns.expect_rows("rope_and_store turns", args.tokens, head_dim, Element::F32)?;
         args.queries.expect_rows("rope_and_store queries", args.tokens, heads * head_dim, Element::F16)?;
-        let capacity = self.heads.expect_cache("rope_and_store", args.keys, args.values, args.start + args.tokens)?;
-        let params = Params { start: args.start as u32, capacity: capacity as u32 };
-        let tensors = [args.qkv.into(), args.turns.into(), args.queries.into(), args.keys.into(), args.values.into()];
+        args.cache.expect("rope_and_store", self.heads, self.cache, (args.start + args.tokens, 1))?;
+        let params = Params { start: args.start as u32, capacity: args.cache.capacity as u32 };
+        let before = [args.qkv.into(), args.turns.into(), args.queries.into()];
+        let tensors: Vec<Binding<'_>> = before.into_iter().chain(args.cache.bindings()).collect();
         let work = (args.tokens * width) as u64;
         recorder.dispatch(gpu, &self.kernel, &tensors, &params, [args.tokens as u32, 1, 1], work)
     }

@@ -9,17 +9,6 @@ pub(super) fn quads(shape: &HeadShape) -> u32 {
     (shape.group().div_ceil(4) as u32).min(4)
 }
 
-/// Tokens that a cache tensor of shape (kv_heads, capacity, head_dim) holds: at least `end`, whole blocks.
-pub(super) fn cache_capacity(what: &str, cache: &Tensor, end: usize, block: usize) -> Result<usize> {
-    match cache.shape.get(1) {
-        Some(capacity) if *capacity >= end && capacity.is_multiple_of(block) => Ok(*capacity),
-        _ => {
-            let expected = format!("room for {end} tokens in whole blocks of {block}");
-            Err(Error::shape(what, expected, format!("{:?}", cache.shape)))
-        }
-    }
-}
-
 /// An error unless `tensor` has at least `tokens` rows of `columns` f16 values, in however many dimensions.
 pub(super) fn expect_heads(what: &str, tensor: &Tensor, tokens: usize, columns: usize) -> Result<()> {
     let rows = tensor.shape.first().copied().unwrap_or(0);

@@ -5,10 +5,11 @@
 
 use super::{
     AttendDenseShape, Rotated, add_rms_norm, attend_dense, attend_sparse, compress_keys, embed, log_probs, matmul,
-    rms_norm, rope_and_store, score_blocks, select_blocks, swiglu,
+    read_back, rms_norm, rope_and_store, score_blocks, select_blocks, swiglu,
 };
 use crate::error::{Error, Result};
 use crate::model::{LoadOptions, Mode, ModelConfig, Progress, Stage, names};
+use crate::ops::CacheFormat;
 use crate::weights::{Checkpoint, PackedMatrix};
 
 struct Layer {
@@ -24,6 +25,7 @@ struct Layer {
 pub struct CpuModel {
     /// What it is.
     pub config: ModelConfig,
+    kv: CacheFormat,
     embedding: PackedMatrix,
     head: Option<PackedMatrix>,
     layers: Vec<Layer>,
@@ -75,6 +77,7 @@ impl CpuModel {
             norm: vector(names::NORM)?,
             layers,
             config,
+            kv: options.kv,
         })
     }
 
@@ -101,7 +104,7 @@ impl CpuModel {
             let normed = add_rms_norm(&mut stream, &delta, &layer.attention_norm, epsilon, residual, 1.0);
             let qkv = stack(&normed, &layer.qkv);
             let rotated = rope_and_store(&qkv, &turns, config.heads);
-            store(cache_layer, cache.capacity, start, &rotated, config);
+            store(cache_layer, cache.capacity, start, &rotated, (config, self.kv));
             let attended = match mode {
                 Mode::Dense => {
                     let shape = AttendDenseShape { heads: config.heads, capacity: cache.capacity, start };
@@ -172,7 +175,7 @@ fn store(
     capacity: usize,
     start: usize,
     rotated: &Rotated,
-    config: &ModelConfig,
+    (config, kv): (&ModelConfig, CacheFormat),
 ) {
     let (kv_heads, head_dim) = (config.heads.kv_heads, config.heads.head_dim);
     for (index, (key, value)) in
@@ -180,7 +183,7 @@ fn store(
     {
         let (token, head) = (index / kv_heads, index % kv_heads);
         let place = (head * capacity + start + token) * head_dim;
-        keys[place..place + head_dim].copy_from_slice(key);
-        values[place..place + head_dim].copy_from_slice(value);
+        keys[place..place + head_dim].copy_from_slice(&read_back(key, kv));
+        values[place..place + head_dim].copy_from_slice(&read_back(value, kv));
     }
 }

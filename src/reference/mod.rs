@@ -34,7 +34,7 @@ pub use matmul::matmul;
 pub use matvec::matvec;
 pub use quantize_row::{QuantizedRow, quantize_row};
 pub use rms_norm::rms_norm;
-pub use rope_and_store::{Rotated, rope_and_store};
+pub use rope_and_store::{Rotated, quantise, read_back, rope_and_store};
 pub use score_blocks::{MOST_EXPONENT, score_blocks};
 pub use select_blocks::{NO_BLOCK, select_blocks};
 pub use swiglu::swiglu;

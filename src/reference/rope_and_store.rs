@@ -1,6 +1,6 @@
 //! CPU twin of `shaders/rope_and_store.wgsl`.
 
-use crate::ops::HeadShape;
+use crate::ops::{CacheFormat, HeadShape};
 
 /// One step's rotated queries (tokens, heads, head_dim), keys and values (tokens, kv_heads, head_dim).
 pub struct Rotated {
@@ -30,6 +30,28 @@ pub fn rope_and_store(qkv: &[f32], turns: &[f32], shape: HeadShape) -> Rotated {
         }
     }
     out
+}
+
+/// A key or value as the `q8` cache holds it: integers and their scale. Rounding is to the nearest, halves to even, and a
+/// row without a value of 1e-30 or more becomes zero, all as `shaders/pieces/cache_store.q8.wgsl` does.
+pub fn quantise(row: &[f32]) -> (Vec<i8>, f32) {
+    let most = row.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+    if most < 1e-30 {
+        return (vec![0; row.len()], 0.0);
+    }
+    let inverse = 127.0 / most;
+    (row.iter().map(|value| (value * inverse).round_ties_even() as i8).collect(), most / 127.0)
+}
+
+/// What attention reads of a key or value that was written as `row`. The twins keep 16-bit caches in full precision.
+pub fn read_back(row: &[f32], format: CacheFormat) -> Vec<f32> {
+    match format {
+        CacheFormat::F16 => row.to_vec(),
+        CacheFormat::Q8 => {
+            let (integers, scale) = quantise(row);
+            integers.into_iter().map(|integer| f32::from(integer) * scale).collect()
+        }
+    }
 }
 
 fn rotate(head: &[f32], turns: &[f32]) -> Vec<f32> {

@@ -1,14 +1,20 @@
 //! See `ops::attend_dense`.
 
-use super::{Comparison, Random, poisoned, read_f32, recorder, upload_f16};
+use super::{Comparison, Random, poisoned, read_f32, recorder, upload_cache, upload_f16};
 use crate::error::Result;
 use crate::gpu::{Element, Gpu};
-use crate::ops::HeadShape;
 use crate::ops::attend_dense::{AttendDense, AttendDenseArgs};
+use crate::ops::{CacheFormat, HeadShape};
 use crate::reference::{self, AttendDenseShape};
 
 /// `tokens` from position `start` on, by the kernels of prefill or, for one token, of decoding.
-pub fn check(gpu: &Gpu, shape: HeadShape, (start, tokens): (usize, usize), decode: bool) -> Result<Comparison> {
+pub fn check(
+    gpu: &Gpu,
+    shape: HeadShape,
+    cache: CacheFormat,
+    (start, tokens): (usize, usize),
+    decode: bool,
+) -> Result<Comparison> {
     let HeadShape { heads, kv_heads, head_dim } = shape;
     let capacity = (start + tokens).next_multiple_of(64);
     let mut random = Random::new((heads * 1000 + start) as u64);
@@ -24,15 +30,14 @@ pub fn check(gpu: &Gpu, shape: HeadShape, (start, tokens): (usize, usize), decod
     let out = poisoned(gpu, "out", &[tokens, heads * head_dim], Element::F16)?;
     let args = AttendDenseArgs {
         queries: &upload_f16(gpu, "queries", &[tokens, heads * head_dim], &queries)?,
-        keys: &upload_f16(gpu, "keys", &[kv_heads, capacity, head_dim], &keys)?,
-        values: &upload_f16(gpu, "values", &[kv_heads, capacity, head_dim], &values)?,
+        cache: &upload_cache(gpu, shape, cache, (&mut keys, &mut values))?,
         partial: &poisoned(gpu, "partial", &AttendDense::partial_shape(shape), Element::F32)?,
         out: &out,
         start,
         tokens,
     };
     let mut recorder = recorder(gpu)?;
-    let op = AttendDense::new(gpu, shape)?;
+    let op = AttendDense::new(gpu, shape, cache)?;
     if decode {
         op.record_decode(gpu, &mut recorder, &args)?;
     } else {

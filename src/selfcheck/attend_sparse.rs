@@ -1,11 +1,11 @@
 //! See `ops::attend_sparse`.
 
 use super::sparse_layer::SparseLayer;
-use super::{Comparison, Random, poisoned, read_f32, recorder};
+use super::{Comparison, Random, poisoned, read_f32, recorder, upload_cache};
 use crate::error::Result;
 use crate::gpu::{Element, Gpu};
-use crate::ops::HeadShape;
 use crate::ops::attend_sparse::{AttendSparse, AttendSparseArgs};
+use crate::ops::{CacheFormat, HeadShape};
 use crate::reference;
 use crate::sparse_settings::SparseSettings;
 
@@ -13,22 +13,21 @@ use crate::sparse_settings::SparseSettings;
 pub fn check(
     gpu: &Gpu,
     heads: HeadShape,
-    settings: SparseSettings,
+    (settings, cache): (SparseSettings, CacheFormat),
     step: (usize, usize),
     decode: bool,
 ) -> Result<Comparison> {
-    let layer = SparseLayer::new(heads, settings, step);
+    let mut layer = SparseLayer::new(heads, settings, step);
     let (start, tokens) = step;
     let mut random = Random::new(start as u64 + 17);
     let blocks = layer.capacity / settings.block_size;
     let scores: Vec<f32> = (0..heads.kv_heads * tokens * blocks).map(|_| random.unit()).collect();
     let ids = reference::select_blocks(&scores, heads.kv_heads, tokens, &settings, start);
-    let op = AttendSparse::new(gpu, heads, settings)?;
+    let op = AttendSparse::new(gpu, heads, settings, cache)?;
     let out = poisoned(gpu, "out", &[tokens, heads.heads, heads.head_dim], Element::F16)?;
     let args = AttendSparseArgs {
         q: &layer.upload_q(gpu)?,
-        keys: &layer.upload(gpu, "keys", &layer.keys)?,
-        values: &layer.upload(gpu, "values", &layer.values)?,
+        cache: &upload_cache(gpu, heads, cache, (&mut layer.keys, &mut layer.values))?,
         ids: &gpu.upload("ids", &[tokens, heads.kv_heads, settings.budget()], Element::U32, &ids)?,
         partials: &poisoned(gpu, "partials", &[op.partials_len()], Element::F32)?,
         out: &out,

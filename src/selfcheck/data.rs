@@ -6,6 +6,8 @@ use half::f16;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Element, Gpu, Recorder, Tensor};
+use crate::ops::{CacheFormat, CachedTokens, HeadShape};
+use crate::reference;
 use crate::weights::{Format, PackedMatrix};
 
 /// Small generator of test data (xorshift64*).
@@ -66,6 +68,40 @@ pub fn upload_f32(gpu: &Gpu, label: &str, shape: &[usize], data: &[f32]) -> Resu
 pub fn upload_f16(gpu: &Gpu, label: &str, shape: &[usize], data: &[f32]) -> Result<Tensor> {
     let halves: Vec<f16> = data.iter().map(|value| f16::from_f32(*value)).collect();
     gpu.upload(label, shape, Element::F16, &halves)
+}
+
+/// A cache that holds `keys` and `values`, (kv_heads, capacity, head_dim) each, which become what attention reads of them.
+pub fn upload_cache(
+    gpu: &Gpu,
+    heads: HeadShape,
+    format: CacheFormat,
+    (keys, values): (&mut [f32], &mut [f32]),
+) -> Result<CachedTokens> {
+    let capacity = keys.len() / (heads.kv_heads * heads.head_dim);
+    let cache = CachedTokens::new(gpu, "cache", heads, format, capacity)?;
+    let mut both_scales = Vec::new();
+    for (tensor, data) in [(&cache.keys, keys), (&cache.values, values)] {
+        match format {
+            CacheFormat::F16 => {
+                let halves: Vec<f16> = data.iter().map(|value| f16::from_f32(*value)).collect();
+                gpu.write(tensor, 0, &halves)?;
+            }
+            CacheFormat::Q8 => {
+                let rows = data.chunks_exact(heads.head_dim).map(reference::quantise);
+                let (integers, scales): (Vec<_>, Vec<_>) = rows.unzip();
+                gpu.write(tensor, 0, &integers.concat())?;
+                both_scales.push(scales);
+            }
+        }
+        for row in data.chunks_exact_mut(heads.head_dim) {
+            row.copy_from_slice(&reference::read_back(row, format));
+        }
+    }
+    if let (Some(tensor), [of_keys, of_values]) = (&cache.scales, both_scales.as_slice()) {
+        let scales: Vec<[f32; 2]> = of_keys.iter().zip(of_values).map(|(key, value)| [*key, *value]).collect();
+        gpu.write(tensor, 0, &scales)?;
+    }
+    Ok(cache)
 }
 
 /// An output filled with a value that no op produces, so that what is not written shows.

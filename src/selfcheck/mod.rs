@@ -25,11 +25,11 @@ pub mod top_logits;
 
 use std::collections::BTreeSet;
 
-pub use data::{Random, poisoned, random_matrix, read_f32, recorder, upload_f16, upload_f32};
+pub use data::{Random, poisoned, random_matrix, read_f32, recorder, upload_cache, upload_f16, upload_f32};
 
 use crate::error::{Error, Result};
 use crate::gpu::{Feature, Gpu, GpuOptions};
-use crate::ops::{HeadShape, MatvecForm};
+use crate::ops::{CacheFormat, HeadShape, MatvecForm};
 use crate::sparse_settings::SparseSettings;
 use crate::weights::Format;
 
@@ -148,36 +148,42 @@ pub fn cases() -> Vec<Case> {
     let shapes = [(8, 2, 64), (16, 2, 64), (32, 2, 128), (6, 2, 96), (4, 1, 32)];
     for heads in shapes.map(|(heads, kv_heads, head_dim)| HeadShape { heads, kv_heads, head_dim }) {
         let HeadShape { heads: count, kv_heads, head_dim } = heads;
-        let what = format!("{count} heads of {head_dim}, {kv_heads} KV");
-        cases.extend([
-            Case::new("rope_and_store", what.clone(), move |gpu| rope_and_store::check(gpu, heads, (7, 9))),
-            Case::new("attend_dense", format!("{what}, prefill"), move |gpu| {
-                attend_dense::check(gpu, heads, (131, 40), false)
-            }),
-            Case::new("attend_dense", format!("{what}, decode"), move |gpu| {
-                attend_dense::check(gpu, heads, (3000, 1), true)
-            }),
-        ]);
+        for cache in CacheFormat::ALL {
+            let what = format!("{count} heads of {head_dim}, {kv_heads} KV in {cache}");
+            cases.extend([
+                Case::new("rope_and_store", what.clone(), move |gpu| rope_and_store::check(gpu, heads, cache, (7, 9))),
+                Case::new("attend_dense", format!("{what}, prefill"), move |gpu| {
+                    attend_dense::check(gpu, heads, cache, (131, 40), false)
+                }),
+                Case::new("attend_dense", format!("{what}, decode"), move |gpu| {
+                    attend_dense::check(gpu, heads, cache, (3000, 1), true)
+                }),
+            ]);
+        }
     }
     // The published settings, at positions that leave blocks out.
     let settings = SparseSettings::MINICPM4_1;
     for heads in [(32, 2, 128), (16, 2, 64)].map(|(heads, kv_heads, head_dim)| HeadShape { heads, kv_heads, head_dim })
     {
         let what = format!("{} heads of {}, {} KV", heads.heads, heads.head_dim, heads.kv_heads);
-        cases.extend([
-            Case::new("compress_keys", what.clone(), move |gpu| compress_keys::check(gpu, heads, settings, 1000)),
-            Case::new("select_blocks", what.clone(), move |gpu| {
-                select_blocks::check(gpu, heads, settings, (20_000, 3))
-            }),
-        ]);
+        cases.extend([Case::new("select_blocks", what.clone(), move |gpu| {
+            select_blocks::check(gpu, heads, settings, (20_000, 3))
+        })]);
         for (kind, step, decode) in [("prefill", (6400, 9), false), ("decode", (7000, 1), true)] {
             let what = format!("{what}, {kind}");
-            cases.extend([
-                Case::new("score_blocks", what.clone(), move |gpu| {
-                    score_blocks::check(gpu, heads, settings, step, decode)
-                }),
-                Case::new("attend_sparse", what, move |gpu| attend_sparse::check(gpu, heads, settings, step, decode)),
-            ]);
+            cases.extend([Case::new("score_blocks", what.clone(), move |gpu| {
+                score_blocks::check(gpu, heads, settings, step, decode)
+            })]);
+            for cache in CacheFormat::ALL {
+                cases.push(Case::new("attend_sparse", format!("{what} in {cache}"), move |gpu| {
+                    attend_sparse::check(gpu, heads, (settings, cache), step, decode)
+                }));
+            }
+        }
+        for cache in CacheFormat::ALL {
+            cases.push(Case::new("compress_keys", format!("{what} in {cache}"), move |gpu| {
+                compress_keys::check(gpu, heads, (settings, cache), 1000)
+            }));
         }
     }
     cases.sort_by_key(|case| case.op);

@@ -228,3 +228,30 @@ fn a_command_line_without_sense_is_exit_code_2() {
         assert_eq!(foveal(arguments).code, Some(2), "{arguments:?}");
     }
 }
+
+#[test]
+fn the_cache_can_have_eight_bits() {
+    let ids = tempfile::NamedTempFile::new().unwrap();
+    let folder = checkpoint("minicpm_tied");
+    let expected: Value = serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();
+    std::fs::write(ids.path(), expected["token_ids"].to_string()).unwrap();
+    let (model, file) = (folder.to_str().unwrap(), ids.path().to_str().unwrap());
+    for device in devices() {
+        let scores = |kv: &[&str]| -> Vec<f64> {
+            let arguments = ["score", "--json", "--model", model, "--token-ids", file, "--device", &device];
+            let got: Value = serde_json::from_str(&foveal(&[&arguments[..], kv].concat()).ok()).unwrap();
+            got["logprobs"].as_array().unwrap().iter().skip(1).map(|value| value.as_f64().unwrap()).collect()
+        };
+        let (usual, full, half) = (scores(&[]), scores(&["--kv", "f16"]), scores(&["--kv", "q8"]));
+        assert_eq!(usual, full, "{device}");
+        let worst = full.iter().zip(&half).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!((1e-4..0.2).contains(&worst), "{device}: {worst}");
+    }
+    let text = foveal(&["generate", "--model", model, "--kv", "q8", "--prompt", "abc", "--max-tokens", "3"]).ok();
+    assert!(!text.is_empty());
+    let plan = foveal(&["inspect", model, "--kv", "q8"]).ok();
+    assert!(plan.contains("q8 cache of 4096 tokens"), "{plan}");
+    let wrong = foveal(&["chat", "--kv", "q4"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.err.contains("expected f16 or q8"), "{}", wrong.err);
+}

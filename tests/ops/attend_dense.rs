@@ -1,12 +1,14 @@
-use foveal::ops::HeadShape;
+use foveal::ops::{CacheFormat, HeadShape};
 use foveal::reference::{self, AttendDenseShape};
 use foveal::selfcheck::attend_dense;
 
 use crate::harness::{check_on_each_gpu, close};
 
 fn check(shape: HeadShape, start: usize, tokens: usize, decode: bool) {
-    eprintln!("{shape:?} start {start} tokens {tokens} decode {decode}");
-    check_on_each_gpu(|gpu| attend_dense::check(gpu, shape, (start, tokens), decode));
+    for cache in CacheFormat::ALL {
+        eprintln!("{shape:?} in {cache} start {start} tokens {tokens} decode {decode}");
+        check_on_each_gpu(|gpu| attend_dense::check(gpu, shape, cache, (start, tokens), decode));
+    }
 }
 
 fn shapes() -> impl Iterator<Item = HeadShape> {

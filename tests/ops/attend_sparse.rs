@@ -1,11 +1,11 @@
 use foveal::gpu::{Element, Gpu};
-use foveal::ops::AttendSparse;
 use foveal::ops::attend_sparse::AttendSparseArgs;
+use foveal::ops::{AttendSparse, CacheFormat};
 use foveal::reference::{self, NO_BLOCK};
 use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
 
 use super::sparse_chain::{Case, medium, small};
-use crate::harness::{Random, close, on_each_gpu, poisoned, read_f32, recorder};
+use crate::harness::{Random, close, on_each_gpu, poisoned, read_f32, recorder, upload_cache};
 
 /// Random selections that obey the rules of select_blocks.
 fn random_ids(case: &Case, start: usize, tokens: usize) -> Vec<u32> {
@@ -29,8 +29,7 @@ fn check(gpu: &Gpu, op: &AttendSparse, case: &Case, start: usize, tokens: usize,
     let ids_shape = [tokens, kv_heads, case.settings.budget()];
     let args = AttendSparseArgs {
         q: &case.upload_q(gpu, start, tokens),
-        keys: &case.upload_cache(gpu, "keys", &keys),
-        values: &case.upload_cache(gpu, "values", &values),
+        cache: &upload_cache(gpu, case.shape, case.cache, (&mut keys, &mut values)),
         ids: &gpu.upload("ids", &ids_shape, Element::U32, &ids).unwrap(),
         partials: &poisoned(gpu, "partials", &[op.partials_len()], Element::F32),
         out,
@@ -51,10 +50,12 @@ fn prefill_matches_twin() {
     on_each_gpu(|gpu| {
         for (i, group) in [1, 2, 3, 4, 8, 16, 20].into_iter().enumerate() {
             let shape = HeadShape::new(group * 2, 2, [32, 64, 96, 128][i % 4]).unwrap();
-            let case = Case::new(shape, small(Variant::Local33, Lse::Coarse), 200, group as u64);
-            let op = &AttendSparse::new(gpu, case.shape, case.settings).unwrap();
-            check(gpu, op, &case, 0, 200, false);
-            check(gpu, op, &case, 111, 3, false);
+            for cache in CacheFormat::ALL {
+                let case = Case::new(shape, small(Variant::Local33, Lse::Coarse), 200, group as u64).cached_in(cache);
+                let op = &AttendSparse::new(gpu, case.shape, case.settings, cache).unwrap();
+                check(gpu, op, &case, 0, 200, false);
+                check(gpu, op, &case, 111, 3, false);
+            }
         }
     });
 }
@@ -64,10 +65,12 @@ fn decode_matches_twin() {
     on_each_gpu(|gpu| {
         for (i, group) in [1, 2, 5, 8, 12, 16, 20, 64].into_iter().enumerate() {
             let shape = HeadShape::new(group * 2, 2, [128, 32, 96, 64][i % 4]).unwrap();
-            let case = Case::new(shape, small(Variant::Local32, Lse::Exact), 300, group as u64);
-            let op = &AttendSparse::new(gpu, case.shape, case.settings).unwrap();
-            for position in [0, 15, 16, 63, 64, 79, 80, 111, 298] {
-                check(gpu, op, &case, position, 1, true);
+            for cache in CacheFormat::ALL {
+                let case = Case::new(shape, small(Variant::Local32, Lse::Exact), 300, group as u64).cached_in(cache);
+                let op = &AttendSparse::new(gpu, case.shape, case.settings, cache).unwrap();
+                for position in [0, 15, 16, 63, 64, 79, 80, 111, 298] {
+                    check(gpu, op, &case, position, 1, true);
+                }
             }
         }
     });
@@ -78,10 +81,10 @@ fn real_blocks_match_twin() {
     on_each_gpu(|gpu| {
         let shape = HeadShape::new(32, 2, 128).unwrap();
         let case = Case::new(shape, medium(Variant::Local33, Lse::Coarse), 1200, 3);
-        let op = &AttendSparse::new(gpu, case.shape, case.settings).unwrap();
+        let op = &AttendSparse::new(gpu, case.shape, case.settings, case.cache).unwrap();
         check(gpu, op, &case, 1100, 70, false);
-        let case = Case::new(shape, SparseSettings::MINICPM4_1, 7000, 4);
-        let op = &AttendSparse::new(gpu, case.shape, case.settings).unwrap();
+        let case = Case::new(shape, SparseSettings::MINICPM4_1, 7000, 4).cached_in(CacheFormat::Q8);
+        let op = &AttendSparse::new(gpu, case.shape, case.settings, case.cache).unwrap();
         for position in [6143, 6144, 6999] {
             check(gpu, op, &case, position, 1, true);
         }
@@ -93,7 +96,7 @@ fn large_scores_do_not_overflow() {
     on_each_gpu(|gpu| {
         let shape = HeadShape::new(16, 1, 64).unwrap();
         let mut case = Case::new(shape, small(Variant::Local33, Lse::Coarse), 200, 6);
-        let op = &AttendSparse::new(gpu, case.shape, case.settings).unwrap();
+        let op = &AttendSparse::new(gpu, case.shape, case.settings, case.cache).unwrap();
         case.q.iter_mut().for_each(|value| *value = value.abs().clamp(0.5, 4.0));
         // Scores of many hundreds that grow along the text, or fall: the running maximum moves in every tile of a kernel
         // that walks the text from its start, or from its end.

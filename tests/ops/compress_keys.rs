@@ -1,6 +1,6 @@
 use foveal::gpu::{Element, Gpu, Tensor};
-use foveal::ops::CompressKeys;
 use foveal::ops::compress_keys::CompressKeysArgs;
+use foveal::ops::{CacheFormat, CompressKeys};
 use foveal::reference;
 use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
 
@@ -41,17 +41,18 @@ fn matches_twin_in_chunks_of_any_size() {
         let small_chunks: &[usize] = &[7, 1, 3, 1, 19, 1, 15, 1, 100];
         let settings = [(published, published_chunks), (small(Variant::Local33, Lse::Coarse), small_chunks)];
         for (settings, chunks) in settings {
-            for head_dim in [32, 64, 96, 128] {
+            let sizes = [32, 64, 96, 128].into_iter();
+            for (head_dim, format) in sizes.flat_map(|size| CacheFormat::ALL.map(|format| (size, format))) {
                 let shape = HeadShape::new(6, 3, head_dim).unwrap();
-                let case = Case::new(shape, settings, chunks.iter().sum(), head_dim as u64);
-                let op = CompressKeys::new(gpu, shape, settings).unwrap();
-                let keys = &case.upload_cache(gpu, "keys", &case.keys);
+                let case = Case::new(shape, settings, chunks.iter().sum(), head_dim as u64).cached_in(format);
+                let op = CompressKeys::new(gpu, shape, settings, case.cache).unwrap();
+                let cache = &case.upload_tokens(gpu);
                 let fine = &compressed(gpu, &case, settings.kernel_stride);
                 let coarse = &compressed(gpu, &case, settings.block_size);
                 let mut recorder = recorder(gpu);
                 let mut start = 0;
                 for tokens in chunks.iter().copied() {
-                    op.record(gpu, &mut recorder, &CompressKeysArgs { keys, fine, coarse, start, tokens }).unwrap();
+                    op.record(gpu, &mut recorder, &CompressKeysArgs { cache, fine, coarse, start, tokens }).unwrap();
                     start += tokens;
                     let got = read_f32(gpu, &mut recorder, fine);
                     check("fine", &got, &case, start, settings.kernel_stride);
@@ -69,19 +70,19 @@ fn windows_are_written_again_after_a_cut() {
         let settings = SparseSettings::MINICPM4_1;
         let shape = HeadShape::new(2, 1, 64).unwrap();
         let mut case = Case::new(shape, settings, 320, 3);
-        let op = CompressKeys::new(gpu, shape, settings).unwrap();
+        let op = CompressKeys::new(gpu, shape, settings, case.cache).unwrap();
         let fine = &compressed(gpu, &case, settings.kernel_stride);
         let coarse = &compressed(gpu, &case, settings.block_size);
         let mut recorder = recorder(gpu);
-        let keys = &case.upload_cache(gpu, "keys", &case.keys);
-        op.record(gpu, &mut recorder, &CompressKeysArgs { keys, fine, coarse, start: 0, tokens: 320 }).unwrap();
+        let cache = &case.upload_tokens(gpu);
+        op.record(gpu, &mut recorder, &CompressKeysArgs { cache, fine, coarse, start: 0, tokens: 320 }).unwrap();
         // The cache is cut back to 150 tokens and other keys are appended, one more window than before.
         let other = Case::new(shape, settings, 320, 4);
         let cut = 150 * shape.head_dim;
         case.keys[cut..].copy_from_slice(&other.keys[cut..]);
-        let keys = &case.upload_cache(gpu, "keys", &case.keys);
+        let cache = &case.upload_tokens(gpu);
         for (start, tokens) in [(150, 9), (159, 1), (160, 160)] {
-            op.record(gpu, &mut recorder, &CompressKeysArgs { keys, fine, coarse, start, tokens }).unwrap();
+            op.record(gpu, &mut recorder, &CompressKeysArgs { cache, fine, coarse, start, tokens }).unwrap();
         }
         check("fine", &read_f32(gpu, &mut recorder, fine), &case, 320, settings.kernel_stride);
         check("coarse", &read_f32(gpu, &mut recorder, coarse), &case, 320, settings.block_size);
@@ -102,10 +103,10 @@ fn a_cache_too_small_is_an_error() {
     on_each_gpu(|gpu| {
         let shape = HeadShape::new(2, 1, 32).unwrap();
         let case = Case::new(shape, SparseSettings::MINICPM4_1, 64, 1);
-        let op = CompressKeys::new(gpu, shape, case.settings).unwrap();
-        let keys = &case.upload_cache(gpu, "keys", &case.keys);
+        let op = CompressKeys::new(gpu, shape, case.settings, case.cache).unwrap();
+        let cache = &case.upload_tokens(gpu);
         let (fine, coarse) = (&compressed(gpu, &case, 16), &compressed(gpu, &case, 64));
-        let args = CompressKeysArgs { keys, fine, coarse, start: 100, tokens: 29 };
+        let args = CompressKeysArgs { cache, fine, coarse, start: 100, tokens: 29 };
         let error = op.record(gpu, &mut recorder(gpu), &args).unwrap_err().to_string();
         assert!(error.contains("room for 129 tokens"), "{error}");
     });

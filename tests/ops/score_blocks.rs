@@ -14,8 +14,8 @@ fn check(gpu: &Gpu, op: &ScoreBlocks, case: &Case, start: usize, tokens: usize, 
     let scores = &poisoned(gpu, "scores", &shape, Element::F32);
     let args = ScoreBlocksArgs {
         q: &case.upload_q(gpu, start, tokens),
-        fine: &case.upload_cache(gpu, "fine", &fine),
-        coarse: &case.upload_cache(gpu, "coarse", &coarse),
+        fine: &case.upload_compressed(gpu, "fine", &fine),
+        coarse: &case.upload_compressed(gpu, "coarse", &coarse),
         lse: &poisoned(gpu, "lse", &[op.lse_len(tokens, case.capacity)], Element::F32),
         scores,
         start,

@@ -5,11 +5,11 @@ use foveal::ops::attend_sparse::AttendSparseArgs;
 use foveal::ops::compress_keys::CompressKeysArgs;
 use foveal::ops::score_blocks::ScoreBlocksArgs;
 use foveal::ops::select_blocks::SelectBlocksArgs;
-use foveal::ops::{AttendSparse, CompressKeys, ScoreBlocks, SelectBlocks};
+use foveal::ops::{AttendSparse, CacheFormat, CachedTokens, CompressKeys, ScoreBlocks, SelectBlocks};
 use foveal::reference::{self, NO_BLOCK};
 use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
 
-use crate::harness::{Random, close, on_each_gpu, poisoned, read_f32, recorder, upload_f16};
+use crate::harness::{Random, close, on_each_gpu, poisoned, read_f32, recorder, upload_cache, upload_f16};
 
 /// Both variants with both denominators.
 pub(crate) const KINDS: [(Variant, Lse); 4] = [
@@ -39,7 +39,7 @@ pub(crate) fn medium(variant: Variant, lse: Lse) -> SparseSettings {
     SparseSettings { window_size: 128, topk: 4, variant, lse, ..SparseSettings::MINICPM4_1 }.checked().unwrap()
 }
 
-/// Random queries, keys and values for a text of `length` tokens, all exact in f16.
+/// Random queries, keys and values for a text of `length` tokens, all exact in the cache's format.
 pub(crate) struct Case {
     pub(crate) shape: HeadShape,
     pub(crate) settings: SparseSettings,
@@ -48,6 +48,7 @@ pub(crate) struct Case {
     pub(crate) q: Vec<f32>,
     pub(crate) keys: Vec<f32>,
     pub(crate) values: Vec<f32>,
+    pub(crate) cache: CacheFormat,
 }
 
 impl Case {
@@ -63,7 +64,16 @@ impl Case {
             settings,
             length,
             capacity,
+            cache: CacheFormat::F16,
         }
+    }
+
+    /// The same with keys and values as a cache of another format holds them.
+    pub(crate) fn cached_in(mut self, cache: CacheFormat) -> Self {
+        for row in self.keys.chunks_mut(self.shape.head_dim).chain(self.values.chunks_mut(self.shape.head_dim)) {
+            row.copy_from_slice(&reference::read_back(row, cache));
+        }
+        Self { cache, ..self }
     }
 
     /// Fine and coarse keys by the twins, rounded to f16 as the device stores them.
@@ -86,7 +96,11 @@ impl Case {
         upload_f16(gpu, "q", &[tokens, heads, head_dim], self.q_from(start, tokens))
     }
 
-    pub(crate) fn upload_cache(&self, gpu: &Gpu, label: &str, data: &[f32]) -> Tensor {
+    pub(crate) fn upload_tokens(&self, gpu: &Gpu) -> CachedTokens {
+        upload_cache(gpu, self.shape, self.cache, (&mut self.keys.clone(), &mut self.values.clone()))
+    }
+
+    pub(crate) fn upload_compressed(&self, gpu: &Gpu, label: &str, data: &[f32]) -> Tensor {
         let HeadShape { kv_heads, head_dim, .. } = self.shape;
         let slots = data.len() / (kv_heads * head_dim);
         upload_f16(gpu, label, &[kv_heads, slots, head_dim], data)
@@ -118,8 +132,7 @@ pub(crate) struct Chain<'a> {
     score: ScoreBlocks,
     select: SelectBlocks,
     attend: AttendSparse,
-    keys: Tensor,
-    values: Tensor,
+    tokens: CachedTokens,
     pub(crate) fine: Tensor,
     pub(crate) coarse: Tensor,
     lse: Tensor,
@@ -131,13 +144,12 @@ impl<'a> Chain<'a> {
         let Case { shape, settings, capacity, .. } = *case;
         let HeadShape { kv_heads, head_dim, .. } = shape;
         let score = ScoreBlocks::new(gpu, shape, settings).unwrap();
-        let attend = AttendSparse::new(gpu, shape, settings).unwrap();
+        let attend = AttendSparse::new(gpu, shape, settings, case.cache).unwrap();
         let compressed = |label, stride| poisoned(gpu, label, &[kv_heads, capacity / stride, head_dim], Element::F16);
         Self {
-            compress: CompressKeys::new(gpu, shape, settings).unwrap(),
+            compress: CompressKeys::new(gpu, shape, settings, case.cache).unwrap(),
             select: SelectBlocks::new(gpu, shape, settings).unwrap(),
-            keys: case.upload_cache(gpu, "keys", &case.keys),
-            values: case.upload_cache(gpu, "values", &case.values),
+            tokens: case.upload_tokens(gpu),
             fine: compressed("fine", settings.kernel_stride),
             coarse: compressed("coarse", settings.block_size),
             lse: poisoned(gpu, "lse", &[score.lse_len(case.length, capacity)], Element::F32),
@@ -150,8 +162,8 @@ impl<'a> Chain<'a> {
     }
 
     pub(crate) fn compress(&self, recorder: &mut Recorder, start: usize, tokens: usize) {
-        let Self { keys, fine, coarse, .. } = self;
-        let args = CompressKeysArgs { keys, fine, coarse, start, tokens };
+        let Self { tokens: cache, fine, coarse, .. } = self;
+        let args = CompressKeysArgs { cache, fine, coarse, start, tokens };
         self.compress.record(self.gpu, recorder, &args).unwrap();
     }
 
@@ -162,8 +174,7 @@ impl<'a> Chain<'a> {
         let out = &poisoned(gpu, "out", &[1, heads, head_dim], Element::F16);
         let args = AttendSparseArgs {
             q: &case.upload_q(gpu, position, 1),
-            keys: &self.keys,
-            values: &self.values,
+            cache: &self.tokens,
             ids: &gpu.upload("ids", &self.select.ids_shape(1), Element::U32, list).unwrap(),
             partials: &self.partials,
             out,
@@ -191,7 +202,7 @@ impl<'a> Chain<'a> {
         let scores = &poisoned(gpu, "scores", &self.score.scores_shape(tokens, case.capacity), Element::F32);
         let ids = &poisoned(gpu, "ids", &self.select.ids_shape(tokens), Element::U32);
         let out = &poisoned(gpu, "out", &[tokens, heads, head_dim], Element::F16);
-        let (keys, values, fine, coarse) = (&self.keys, &self.values, &self.fine, &self.coarse);
+        let (cache, fine, coarse) = (&self.tokens, &self.fine, &self.coarse);
         self.compress(recorder, start, tokens);
         let args = ScoreBlocksArgs { q, fine, coarse, lse: &self.lse, scores, start, tokens };
         match decode {
@@ -199,7 +210,7 @@ impl<'a> Chain<'a> {
             false => self.score.record_prefill(gpu, recorder, &args).unwrap(),
         }
         self.select.record(gpu, recorder, &SelectBlocksArgs { scores, ids, start, tokens }).unwrap();
-        let args = AttendSparseArgs { q, keys, values, ids, partials: &self.partials, out, start, tokens };
+        let args = AttendSparseArgs { q, cache, ids, partials: &self.partials, out, start, tokens };
         match decode {
             true => self.attend.record_decode(gpu, recorder, &args).unwrap(),
             false => self.attend.record_prefill(gpu, recorder, &args).unwrap(),
@@ -234,9 +245,10 @@ pub(crate) fn same_but_for_ties(case: &Case, start: usize, got: &[u32], expected
 #[test]
 fn equals_twins_chunked_at_once_and_by_token() {
     on_each_gpu(|gpu| {
-        for (i, (variant, lse)) in KINDS.into_iter().enumerate() {
-            let shape = HeadShape::new(16, 2, [32, 64, 96, 128][i]).unwrap();
-            let case = Case::new(shape, small(variant, lse), 331, i as u64 + 1);
+        let formats = CacheFormat::ALL.into_iter().flat_map(|cache| KINDS.map(|kind| (cache, kind)));
+        for (i, (cache, (variant, lse))) in formats.enumerate() {
+            let shape = HeadShape::new(16, 2, [32, 64, 96, 128][i % 4]).unwrap();
+            let case = Case::new(shape, small(variant, lse), 331, i as u64 + 1).cached_in(cache);
             let (scores, ids, _) = case.expected(0, case.length);
             let recorder = &mut recorder(gpu);
             let (at_once, at_once_out) = Chain::new(gpu, &case).step(recorder, 0, case.length, false);
@@ -317,7 +329,7 @@ fn dense(case: &Case) -> Vec<f32> {
 fn two_runs_select_the_same() {
     on_each_gpu(|gpu| {
         let shape = HeadShape::new(16, 1, 64).unwrap();
-        let case = Case::new(shape, small(Variant::Local33, Lse::Coarse), 600, 5);
+        let case = Case::new(shape, small(Variant::Local33, Lse::Coarse), 600, 5).cached_in(CacheFormat::Q8);
         let run = || Chain::new(gpu, &case).step(&mut recorder(gpu), 0, case.length, false);
         assert_eq!(run(), run());
     });

@@ -44,7 +44,7 @@ pub(super) fn plan(path: &Path, choice: ModelChoice, options: &LoadOptions) -> R
     let checkpoint = Checkpoint::open(path)?;
     let config = ModelConfig::new(checkpoint.config())?;
     let context = model_options(options).context_for(&config);
-    let plan = model::MemoryPlan::new(&config, checkpoint.bytes(), context, PLANNED_CHUNK);
+    let plan = model::MemoryPlan::new(&config, checkpoint.bytes(), (Default::default(), context), PLANNED_CHUNK);
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let device = options.device.clone().or_else(|| adapter::list().into_iter().next().map(|found| found.name));
     Ok(MemoryPlan {
