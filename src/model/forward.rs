@@ -12,6 +12,7 @@
 
 use std::sync::Arc;
 
+use super::activations::Activations;
 use super::attention_mode::Mode;
 use super::config::ModelConfig;
 use super::linear::Linear;
@@ -155,7 +156,7 @@ impl Model {
                 let args = RmsNormArgs {
                     x: &s.stream,
                     weight: &layer.attention_norm,
-                    out: &s.normed,
+                    out: &s.normed.floats,
                     first_row: 0,
                     tokens: step.tokens,
                     scale: 1.0,
@@ -186,7 +187,7 @@ impl Model {
     /// After [`Model::record_layers`]: the logits of token `row` of the step.
     pub fn record_logits(&self, recorder: &mut Recorder, row: usize) -> Result<()> {
         self.add_and_norm(recorder, &self.norm, row, 1, self.config.logit_scale)?;
-        self.head().record_decode(&self.gpu, recorder, &self.scratch.normed, &self.scratch.logits)
+        self.head().record_decode(&self.gpu, recorder, (&self.scratch.normed, None), &self.scratch.logits)
     }
 
     /// After [`Model::record_logits`]: the best candidates, for the sampler.
@@ -205,7 +206,7 @@ impl Model {
         for first in (0..targets.len()).step_by(rows) {
             let count = rows.min(targets.len() - first);
             self.add_and_norm(recorder, &self.norm, first, count, self.config.logit_scale)?;
-            self.head().record_prefill(&self.gpu, recorder, &s.normed, &s.logits, count)?;
+            self.head().record_prefill(&self.gpu, recorder, &s.normed.floats, &s.logits, count)?;
             let tensors = (&s.logits, &s.targets, &s.log_probs);
             self.ops.log_probs.record(&self.gpu, recorder, tensors, first, count)?;
         }
@@ -231,7 +232,7 @@ impl Model {
             stream: &s.stream,
             delta: &s.delta,
             weight,
-            out: &s.normed,
+            out: &s.normed.floats,
             first_row,
             tokens,
             residual_scale: self.config.residual_scale,
@@ -272,15 +273,22 @@ impl Model {
     fn feed_forward(&self, recorder: &mut Recorder, layer: &Layer, step: Step) -> Result<()> {
         let s = &self.scratch;
         self.multiply(recorder, &layer.gate_up, &s.normed, &s.gate_up, step)?;
-        self.ops.swiglu.record(&self.gpu, recorder, &s.gate_up, &s.activated, step.tokens)?;
+        self.ops.swiglu.record(&self.gpu, recorder, &s.gate_up, &s.activated.floats, step.tokens)?;
         self.multiply(recorder, &layer.down, &s.activated, &s.delta, step)
     }
 
-    fn multiply(&self, recorder: &mut Recorder, linear: &Linear, x: &Tensor, out: &Tensor, step: Step) -> Result<()> {
+    fn multiply(
+        &self,
+        recorder: &mut Recorder,
+        linear: &Linear,
+        x: &Activations,
+        out: &Tensor,
+        step: Step,
+    ) -> Result<()> {
         if step.tokens == 1 {
-            linear.record_decode(&self.gpu, recorder, x, out)
+            linear.record_decode(&self.gpu, recorder, (x, None), out)
         } else {
-            linear.record_prefill(&self.gpu, recorder, x, out, step.tokens)
+            linear.record_prefill(&self.gpu, recorder, &x.floats, out, step.tokens)
         }
     }
 
@@ -308,7 +316,7 @@ fn dense_args<'a>(scratch: &'a Scratch, cache: &'a LayerCache, step: Step) -> At
         queries: &scratch.queries,
         cache: &cache.tokens,
         partial: &scratch.partial,
-        out: &scratch.attended,
+        out: &scratch.attended.floats,
         start: step.start,
         tokens: step.tokens,
     }

@@ -35,7 +35,7 @@ pub use log_probs::LogProbs;
 pub use matmul::Matmul;
 pub use matrix::{Matrix, Shard};
 pub use matvec::{Matvec, MatvecForm};
-pub use quantize_row::{QuantizeRow, RowLayout};
+pub use quantize_row::{QuantizeRow, RoundedRow, RowLayout};
 pub use rms_norm::RmsNorm;
 pub use rope_and_store::RopeAndStore;
 pub use score_blocks::ScoreBlocks;
