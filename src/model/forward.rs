@@ -26,7 +26,9 @@ use crate::ops::add_rms_norm::AddRmsNormArgs;
 use crate::ops::attend_dense::AttendDenseArgs;
 use crate::ops::rms_norm::RmsNormArgs;
 use crate::ops::rope_and_store::RopeAndStoreArgs;
-use crate::ops::{AddRmsNorm, AttendDense, CacheFormat, Embed, LogProbs, RmsNorm, RopeAndStore, Swiglu, TopLogits};
+use crate::ops::{
+    AddRmsNorm, AttendDense, CacheFormat, Embed, LogProbs, RmsNorm, RopeAndStore, RowLayout, Swiglu, TopLogits,
+};
 use crate::weights::Format;
 
 /// The compiled ops that do not depend on a weight's format.
@@ -48,14 +50,14 @@ impl Ops {
     }
 
     pub(super) fn compile(gpu: &Gpu, config: &ModelConfig, embedding: Format, kv: CacheFormat) -> Result<Self> {
-        let (hidden, epsilon) = (config.hidden_size, config.epsilon);
+        let (hidden, epsilon, layouts) = (config.hidden_size, config.epsilon, RowLayout::wanted(gpu));
         Ok(Self {
             embed: Embed::new(gpu, hidden, embedding)?,
             rms_norm: RmsNorm::new(gpu, hidden, epsilon)?,
-            add_rms_norm: AddRmsNorm::new(gpu, hidden, epsilon)?,
+            add_rms_norm: AddRmsNorm::new(gpu, hidden, epsilon, layouts)?,
             rope_and_store: RopeAndStore::new(gpu, config.heads, kv)?,
             attend_dense: AttendDense::new(gpu, config.heads, kv)?,
-            swiglu: Swiglu::new(gpu, config.intermediate_size)?,
+            swiglu: Swiglu::new(gpu, config.intermediate_size, layouts)?,
             top_logits: TopLogits::new(gpu)?,
             log_probs: LogProbs::new(gpu)?,
             sparse: SparseOps::compile(gpu, config, kv)?,
@@ -163,10 +165,10 @@ impl Model {
                 };
                 self.ops.rms_norm.record(&self.gpu, recorder, &args)?;
             } else {
-                self.add_and_norm(recorder, &layer.attention_norm, 0, step.tokens, 1.0)?;
+                self.add_and_norm(recorder, (&layer.attention_norm, &layer.qkv), 0, step.tokens, 1.0)?;
             }
             self.attention(recorder, (index, layer), cache, step)?;
-            self.add_and_norm(recorder, &layer.feed_forward_norm, 0, step.tokens, 1.0)?;
+            self.add_and_norm(recorder, (&layer.feed_forward_norm, &layer.gate_up), 0, step.tokens, 1.0)?;
             self.feed_forward(recorder, layer, step)?;
         }
         Ok(())
@@ -186,8 +188,9 @@ impl Model {
 
     /// After [`Model::record_layers`]: the logits of token `row` of the step.
     pub fn record_logits(&self, recorder: &mut Recorder, row: usize) -> Result<()> {
-        self.add_and_norm(recorder, &self.norm, row, 1, self.config.logit_scale)?;
-        self.head().record_decode(&self.gpu, recorder, (&self.scratch.normed, None), &self.scratch.logits)
+        let head = self.head();
+        self.add_and_norm(recorder, (&self.norm, head), row, 1, self.config.logit_scale)?;
+        head.record_decode(&self.gpu, recorder, (&self.scratch.normed, head.layout()), &self.scratch.logits)
     }
 
     /// After [`Model::record_logits`]: the best candidates, for the sampler.
@@ -205,7 +208,7 @@ impl Model {
         let rows = head_rows(&self.config);
         for first in (0..targets.len()).step_by(rows) {
             let count = rows.min(targets.len() - first);
-            self.add_and_norm(recorder, &self.norm, first, count, self.config.logit_scale)?;
+            self.add_and_norm(recorder, (&self.norm, self.head()), first, count, self.config.logit_scale)?;
             self.head().record_prefill(&self.gpu, recorder, &s.normed.floats, &s.logits, count)?;
             let tensors = (&s.logits, &s.targets, &s.log_probs);
             self.ops.log_probs.record(&self.gpu, recorder, tensors, first, count)?;
@@ -222,7 +225,7 @@ impl Model {
     fn add_and_norm(
         &self,
         recorder: &mut Recorder,
-        weight: &Tensor,
+        (weight, reader): (&Tensor, &Linear),
         first_row: usize,
         tokens: usize,
         scale: f32,
@@ -232,7 +235,7 @@ impl Model {
             stream: &s.stream,
             delta: &s.delta,
             weight,
-            out: &s.normed.floats,
+            out: s.normed.target(reader, tokens)?,
             first_row,
             tokens,
             residual_scale: self.config.residual_scale,
@@ -249,7 +252,9 @@ impl Model {
         step: Step,
     ) -> Result<()> {
         let s = &self.scratch;
-        self.multiply(recorder, &layer.qkv, &s.normed, &s.qkv, step)?;
+        // The norm of the first layer has no rounded form.
+        let ready = layer.qkv.layout().filter(|_| index > 0);
+        self.multiply(recorder, &layer.qkv, (&s.normed, ready), &s.qkv, step)?;
         let rope = RopeAndStoreArgs {
             qkv: &s.qkv,
             turns: &s.turns,
@@ -267,26 +272,27 @@ impl Model {
             (Mode::Sparse, 1) => ops.sparse.record_decode(gpu, recorder, s, cache, (index, step))?,
             (Mode::Sparse, _) => ops.sparse.record_prefill(gpu, recorder, s, cache, step)?,
         }
-        self.multiply(recorder, &layer.attention_out, &s.attended, &s.delta, step)
+        self.multiply(recorder, &layer.attention_out, (&s.attended, None), &s.delta, step)
     }
 
     fn feed_forward(&self, recorder: &mut Recorder, layer: &Layer, step: Step) -> Result<()> {
         let s = &self.scratch;
-        self.multiply(recorder, &layer.gate_up, &s.normed, &s.gate_up, step)?;
-        self.ops.swiglu.record(&self.gpu, recorder, &s.gate_up, &s.activated.floats, step.tokens)?;
-        self.multiply(recorder, &layer.down, &s.activated, &s.delta, step)
+        self.multiply(recorder, &layer.gate_up, (&s.normed, layer.gate_up.layout()), &s.gate_up, step)?;
+        let target = s.activated.target(&layer.down, step.tokens)?;
+        self.ops.swiglu.record(&self.gpu, recorder, &s.gate_up, target, step.tokens)?;
+        self.multiply(recorder, &layer.down, (&s.activated, layer.down.layout()), &s.delta, step)
     }
 
     fn multiply(
         &self,
         recorder: &mut Recorder,
         linear: &Linear,
-        x: &Activations,
+        (x, ready): (&Activations, Option<RowLayout>),
         out: &Tensor,
         step: Step,
     ) -> Result<()> {
         if step.tokens == 1 {
-            linear.record_decode(&self.gpu, recorder, (x, None), out)
+            linear.record_decode(&self.gpu, recorder, (x, ready), out)
         } else {
             linear.record_prefill(&self.gpu, recorder, &x.floats, out, step.tokens)
         }

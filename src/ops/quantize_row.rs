@@ -31,6 +31,11 @@ impl RowLayout {
         }
     }
 
+    /// Those that decoding may ask for on this device.
+    pub fn wanted(gpu: &Gpu) -> &'static [Self] {
+        if gpu.features.int8 { &Self::ALL } else { &[] }
+    }
+
     /// Shapes of the tensors of integers (U32, four to a word) and of steps (F32, with the sums) for rows of `cols`.
     pub fn shapes(self, cols: usize) -> ([usize; 2], [usize; 2]) {
         ([1, cols / 4], [1, 2 * (cols / self.chunk)])
