@@ -11,7 +11,7 @@
 //
 //#import reduce                   group_sum, group_max
 //#import numbers                  LOWEST
-//#const  GROUP_SIZE KEEP    4 KEEP <= GROUP_SIZE
+//#const  GROUP_SIZE KEEP    KEEP <= GROUP_SIZE / 4
 
 const SLICE: u32 = 4u * GROUP_SIZE;
 

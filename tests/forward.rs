@@ -335,7 +335,12 @@ fn rounding_activations_hardly_changes_what_the_trained_model_expects() {
         gpu = Arc::into_inner(opened);
     }
     let change = (means[0] - means[1]).exp() - 1.0;
-    eprintln!("perplexity {:.4} in f32, {:.4} in 8 bits: {:.3} %", (-means[0]).exp(), (-means[1]).exp(), 100.0 * change);
+    eprintln!(
+        "perplexity {:.4} in f32, {:.4} in 8 bits: {:.3} %",
+        (-means[0]).exp(),
+        (-means[1]).exp(),
+        100.0 * change
+    );
     assert!(change != 0.0, "the forms do the same");
     assert!(change.abs() < 5e-3, "perplexity changes by {change}");
 }

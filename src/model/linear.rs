@@ -89,9 +89,8 @@ pub(crate) fn compile_multipliers<'a>(gpu: &Gpu, sources: impl Iterator<Item = &
         }
     }
     std::thread::scope(|scope| {
-        let build = |(cols, format): (usize, Format)| {
-            Ok(((cols, format), Arc::new(Multipliers::new(gpu, cols, format)?)))
-        };
+        let build =
+            |(cols, format): (usize, Format)| Ok(((cols, format), Arc::new(Multipliers::new(gpu, cols, format)?)));
         let threads: Vec<_> = wanted.into_iter().map(|key| scope.spawn(move || build(key))).collect();
         let joined = threads.into_iter().map(|thread| thread.join());
         joined.map(|made| made.unwrap_or_else(|_| Err(Error::gpu("compiling", "a compiler thread died")))).collect()

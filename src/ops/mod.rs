@@ -69,7 +69,8 @@ fn attend_coop_constants(gpu: &Gpu, shape: HeadShape, cache: CacheFormat) -> Opt
     }
     let row_tiles = group.div_ceil(side);
     // Bytes of keys and their padding, and of scores and weights of all rows.
-    let bytes = |keys: u32| keys * (head_dim + 8) * 2 + COOP_TOKENS as u32 * row_tiles * side * ((keys + 8) * 6 + 8) + 4;
+    let bytes =
+        |keys: u32| keys * (head_dim + 8) * 2 + COOP_TOKENS as u32 * row_tiles * side * ((keys + 8) * 6 + 8) + 4;
     let fits = |keys: &u32| keys / 4 >= side && bytes(*keys) <= gpu.max_workgroup_bytes();
     let keys = [64, 32].into_iter().find(fits)?;
     let part = if head_dim.is_multiple_of(64) { keys } else { 32 };

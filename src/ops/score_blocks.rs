@@ -119,11 +119,7 @@ impl ScoreBlocks {
     }
 
     /// The cooperative forms, where the adapter and the sizes allow them.
-    fn coop(
-        gpu: &Gpu,
-        shape: &HeadShape,
-        common: &[(&'static str, Constant)],
-    ) -> Option<Coop> {
+    fn coop(gpu: &Gpu, shape: &HeadShape, common: &[(&'static str, Constant)]) -> Option<Coop> {
         let (side, subgroup) = (gpu.features.coop?.side(), gpu.features.subgroup_size?);
         let (group, head_dim) = (shape.group() as u32, shape.head_dim as u32);
         // Bytes of staged keys, scores and norms of the rows, and sums of their tokens.

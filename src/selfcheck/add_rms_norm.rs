@@ -9,7 +9,12 @@ use crate::ops::{RowLayout, RowTarget};
 use crate::reference;
 
 /// Rows of `width`, from `first_row` on; rows before that must stay as they are. With a layout, as integers too.
-pub fn check(gpu: &Gpu, (tokens, width): (usize, usize), first_row: usize, layout: Option<RowLayout>) -> Result<Comparison> {
+pub fn check(
+    gpu: &Gpu,
+    (tokens, width): (usize, usize),
+    first_row: usize,
+    layout: Option<RowLayout>,
+) -> Result<Comparison> {
     let mut random = Random::new(width as u64 + 1);
     let rows = first_row + tokens;
     let mut stream = random.halves(rows * width, 3.0);
