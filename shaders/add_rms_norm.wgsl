@@ -3,11 +3,15 @@
 //     stream[t, i] += residual_scale * delta[t, i]
 //     out[t, i]     = stream[t, i] / sqrt(mean(stream[t, ..]²) + EPSILON) * weight[i] * scale
 //
-// One workgroup per token t. Host: src/ops/add_rms_norm.rs. Twin: src/reference/add_rms_norm.rs.
+// One workgroup per token t; a lane keeps TURNS times eight neighbours in registers, and all that it reads is on its way
+// before the first sum. Host: src/ops/add_rms_norm.rs. Twin: src/reference/add_rms_norm.rs.
 //
-//#import reduce                      group_sum
-//#import numbers                     pack_half
-//#const  GROUP_SIZE WIDTH EPSILON    WIDTH is even
+//#import reduce                            group_sum
+//#import numbers                           Eight
+//#import row_out                           store_eight
+//#const  GROUP_SIZE WIDTH TURNS EPSILON    WIDTH is a multiple of 8, TURNS = WIDTH / 8 / GROUP_SIZE, rounded up
+
+const EIGHTS: u32 = WIDTH / 8u;
 
 struct Params {
     first_row: u32, // row of stream and delta that token 0 uses
@@ -15,25 +19,40 @@ struct Params {
     scale: f32,
 }
 
-@group(0) @binding(0) var<storage, read_write> stream: array<vec2<f32>>; // (rows, WIDTH / 2)
-@group(0) @binding(1) var<storage, read> delta: array<vec2<f32>>;        // (rows, WIDTH / 2)
-@group(0) @binding(2) var<storage, read> weight: array<vec2<f32>>;       // (WIDTH / 2)
-@group(0) @binding(3) var<storage, read_write> out: array<u32>;          // (tokens, WIDTH / 2) pairs of f16
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(0) var<storage, read_write> stream: array<vec4<f32>>; // (rows, WIDTH / 4)
+@group(0) @binding(1) var<storage, read> delta: array<vec4<f32>>;        // (rows, WIDTH / 4)
+@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;       // (WIDTH / 4)
+@group(0) @binding(6) var<uniform> params: Params;
 
 @compute @workgroup_size(GROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let first = (params.first_row + group.x) * (WIDTH / 2u);
+    let first = (params.first_row + group.x) * EIGHTS;
+    //#repeat T TURNS
+    let at@T = lane + @Tu * GROUP_SIZE;
+    let works@T = at@T < EIGHTS;
+    var low@T = vec4(0.0);
+    var high@T = vec4(0.0);
+    var low_weight@T = vec4(0.0);
+    var high_weight@T = vec4(0.0);
+    if works@T {
+        let low_at = (first + at@T) * 2u;
+        low@T = stream[low_at] + params.residual_scale * delta[low_at];
+        high@T = stream[low_at + 1u] + params.residual_scale * delta[low_at + 1u];
+        low_weight@T = weight[at@T * 2u];
+        high_weight@T = weight[at@T * 2u + 1u];
+    }
+    //#end
     var squares = 0.0;
-    for (var i = lane; i < WIDTH / 2u; i += GROUP_SIZE) {
-        let sum = stream[first + i] + params.residual_scale * delta[first + i];
-        stream[first + i] = sum;
-        squares += dot(sum, sum);
+    //#repeat T TURNS
+    squares += dot(low@T, low@T) + dot(high@T, high@T);
+    if works@T {
+        stream[(first + at@T) * 2u] = low@T;
+        stream[(first + at@T) * 2u + 1u] = high@T;
     }
-    // The same lane wrote what it reads back below, so no storage barrier is needed.
+    //#end
     let scale = inverseSqrt(group_sum(squares, lane) / f32(WIDTH) + EPSILON) * params.scale;
-    let target_row = group.x * (WIDTH / 2u);
-    for (var i = lane; i < WIDTH / 2u; i += GROUP_SIZE) {
-        out[target_row + i] = pack_half(stream[first + i] * scale * weight[i]);
-    }
+    //#repeat T TURNS
+    let normed@T = Eight(low@T * scale * low_weight@T, high@T * scale * high_weight@T);
+    store_eight(group.x * EIGHTS + at@T, normed@T, lane, works@T);
+    //#end
 }

@@ -25,6 +25,10 @@ struct Params {
 
 const GROUP: u32 = HEADS / KV_HEADS;
 const PARTIAL: u32 = HEAD_DIM + 2u;
+const RUNS: u32 = LANES / EIGHTHS;
+
+var<workgroup> run_total: array<f32, LANES>;
+var<workgroup> run_sum: array<Eight, LANES>;
 
 // Rows are numbered token by token; those past the last token repeat nothing and see no key.
 fn load_rows(lane: u32, kv_head: u32, first: u32) {
@@ -107,21 +111,33 @@ fn merge(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
     parts[lane] = largest;
     workgroupBarrier();
     var maximum = LOWEST;
-    for (var i = 0u; i < LANES; i++) {
+    for (var i = 0u; i < min(LANES, params.splits); i++) {
         maximum = max(maximum, parts[i]);
     }
-    if lane >= EIGHTHS {
-        return;
-    }
+    // Runs of lanes take every so many splits each; the last lanes may be too few for a run.
+    let part = lane / EIGHTHS;
+    let eighth = lane % EIGHTHS;
     var total = 0.0;
     var sum = Eight(vec4(0.0), vec4(0.0));
-    for (var i = 0u; i < params.splits; i++) {
+    for (var i = part; part < RUNS && i < params.splits; i += RUNS) {
         let at = base + i * PARTIAL;
         let weight = exp(max(partial[at] - maximum, -80.0));
-        let first = at + 2u + lane * 8u;
+        let first = at + 2u + eighth * 8u;
         total += weight * partial[at + 1u];
         sum.low += weight * vec4(partial[first], partial[first + 1u], partial[first + 2u], partial[first + 3u]);
         sum.high += weight * vec4(partial[first + 4u], partial[first + 5u], partial[first + 6u], partial[first + 7u]);
+    }
+    run_total[lane] = total;
+    run_sum[lane] = sum;
+    workgroupBarrier();
+    if lane >= EIGHTHS {
+        return;
+    }
+    for (var i = 1u; i < RUNS; i++) {
+        let other = i * EIGHTHS + lane;
+        total += run_total[other];
+        sum.low += run_sum[other].low;
+        sum.high += run_sum[other].high;
     }
     out[group.x * EIGHTHS + lane] = pack_eight(sum, total);
 }

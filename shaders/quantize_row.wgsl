@@ -2,13 +2,13 @@
 //
 //     step[g] = max |x[c]| / 127 over c in chunk g,   a[c] = round(x[c] / step[g])
 //
-// A lane takes a chunk. Where SPLIT says so, of every eight neighbours the even ones come first: the order in which masks
-// and shifts take 4-bit weights out of a word. Beside each step stands step * sum of the chunk's integers, which weights
-// with a bias need.
+// A lane takes a chunk. Beside each step stands step * sum of the chunk's integers, which weights with a bias need. The order
+// of the integers is that of the `round` piece.
 // Host: src/ops/quantize_row.rs. Twin: src/reference/quantize_row.rs.
 //
-//#import numbers                        Eight, unpack_eight
-//#const  GROUP_SIZE CHUNK SPLIT    CHUNK is a multiple of 16
+//#import numbers             unpack_eight
+//#import round               largest_of, steps_per_one, round_eight
+//#const  GROUP_SIZE CHUNK    CHUNK is a multiple of 16
 
 struct Params {
     chunks: u32,
@@ -25,26 +25,17 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if chunk >= params.chunks {
         return;
     }
-    var most = 0.0;
+    var most_bits = 0u;
     for (var i = 0u; i < CHUNK / 8u; i++) {
-        let eight = unpack_eight(x[chunk * (CHUNK / 8u) + i]);
-        let larger = max(abs(eight.low), abs(eight.high));
-        most = max(most, max(max(larger.x, larger.y), max(larger.z, larger.w)));
+        most_bits = max(most_bits, largest_of(unpack_eight(x[chunk * (CHUNK / 8u) + i])));
     }
-    let per_step = select(0.0, 127.0 / most, most > 0.0);
+    let most = bitcast<f32>(most_bits);
     var sum = 0;
     for (var i = 0u; i < CHUNK / 8u; i++) {
         let at = chunk * (CHUNK / 8u) + i;
-        let eight = unpack_eight(x[at]);
-        let low = vec4<i32>(round(eight.low * per_step));
-        let high = vec4<i32>(round(eight.high * per_step));
-        let four = low + high;
-        sum += four.x + four.y + four.z + four.w;
-        if SPLIT {
-            integers[at] = vec2(pack4xI8(vec4(low.xz, high.xz)), pack4xI8(vec4(low.yw, high.yw)));
-        } else {
-            integers[at] = vec2(pack4xI8(low), pack4xI8(high));
-        }
+        let rounded = round_eight(unpack_eight(x[at]), steps_per_one(most));
+        integers[at] = rounded.words;
+        sum += rounded.sum;
     }
     let step = most / 127.0;
     steps[chunk] = vec2(step, step * f32(sum));

@@ -4,18 +4,25 @@
 //
 // SCALE is a power of two below one that what follows takes back: large models have activations beyond f16's 65504.
 //
-// One lane per pair of values. Host: src/ops/swiglu.rs. Twin: src/reference/swiglu.rs.
+// A lane takes eight neighbours. Host: src/ops/swiglu.rs. Twin: src/reference/swiglu.rs.
 //
-//#import numbers             pack_half
-//#const  GROUP_SIZE WIDTH SCALE    WIDTH is even
+//#import numbers             Eight
+//#import row_out             store_eight
+//#const  GROUP_SIZE WIDTH SCALE    WIDTH is a multiple of 8
+
+const EIGHTS: u32 = WIDTH / 8u;
 
 struct Params {
     tokens: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<vec2<f32>>;           // (tokens, 2 * WIDTH / 2): gate, then up
-@group(0) @binding(1) var<storage, read_write> out: array<u32>;         // (tokens, WIDTH / 2) pairs of f16
-@group(0) @binding(2) var<uniform> params: Params;
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;           // (tokens, 2 * WIDTH / 4): gate, then up
+@group(0) @binding(6) var<uniform> params: Params;
+
+// exp of a large number may become infinite, which WGSL does not promise to handle: -gate is kept below 80.
+fn gated(gate: vec4<f32>, up: vec4<f32>) -> vec4<f32> {
+    return gate / (1.0 + exp(min(-gate, vec4(80.0)))) * up * SCALE;
+}
 
 @compute @workgroup_size(GROUP_SIZE)
 fn main(
@@ -24,13 +31,12 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let index = (group.x + group.y * groups.x) * GROUP_SIZE + lane;
-    if index >= params.tokens * (WIDTH / 2u) {
-        return;
+    let at_work = index < params.tokens * EIGHTS;
+    var value = Eight(vec4(0.0), vec4(0.0));
+    if at_work {
+        let gate = (index / EIGHTS * 2u * EIGHTS + index % EIGHTS) * 2u;
+        let up = gate + EIGHTS * 2u;
+        value = Eight(gated(x[gate], x[up]), gated(x[gate + 1u], x[up + 1u]));
     }
-    let token = index / (WIDTH / 2u);
-    let pair = index % (WIDTH / 2u);
-    let gate = x[token * WIDTH + pair];
-    let up = x[token * WIDTH + WIDTH / 2u + pair];
-    // exp of a large number may become infinite, which WGSL does not promise to handle: -gate is kept below 80.
-    out[index] = pack_half(gate / (1.0 + exp(min(-gate, vec2(80.0)))) * up * SCALE);
+    store_eight(index, value, lane, at_work);
 }

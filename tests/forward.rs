@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foveal::built_in;
 use foveal::gpu::{Gpu, GpuOptions};
 use foveal::model::{Attention, LoadOptions, Mode};
+use foveal::open::ModelFiles;
 use foveal::session::Session;
 use foveal::weights::Checkpoint;
 use foveal::weights::quantize::{Recipe, quantize_folder};
@@ -373,4 +375,37 @@ fn no_adapter_of_that_name() {
     let options = GpuOptions { device: Some("no such card".into()), ..Default::default() };
     let error = Gpu::open(&options).err().unwrap().to_string();
     assert!(error.contains("no usable graphics adapter"), "{error}");
+}
+
+#[test]
+fn rounding_activations_hardly_changes_what_the_trained_model_expects() {
+    let device = std::env::var("FOVEAL_TEST_DEVICE").ok();
+    let Ok(gpu) = Gpu::open(&GpuOptions { device, ..Default::default() }) else { return };
+    let tokenizer = ModelFiles::open(None).unwrap().tokenizer;
+    let sample = built_in::sample("memories").unwrap();
+    let mut tokens = tokenizer.encode(sample.text, true).unwrap();
+    tokens.truncate(240);
+    let path = built_in::model_folder().unwrap();
+    // One token a step, so that every layer decodes.
+    let options = LoadOptions { quantize: Some(Recipe::default()), ..options(Some(1)) };
+    let mut means = Vec::new();
+    let mut gpu = Some(gpu);
+    for int8 in [false, true] {
+        let mut opened = gpu.take().unwrap();
+        // Software adapters leave it out because they gain nothing by it.
+        opened.features.int8 = int8;
+        let opened = Arc::new(opened);
+        let scores = gpu_session(&opened, &path, &options).score(&tokens, &mut |_, _| Ok(())).unwrap();
+        means.push(scores.iter().map(|score| f64::from(*score)).sum::<f64>() / scores.len() as f64);
+        gpu = Arc::into_inner(opened);
+    }
+    let change = (means[0] - means[1]).exp() - 1.0;
+    eprintln!(
+        "perplexity {:.4} in f32, {:.4} in 8 bits: {:.3} %",
+        (-means[0]).exp(),
+        (-means[1]).exp(),
+        100.0 * change
+    );
+    assert!(change != 0.0, "the forms do the same");
+    assert!(change.abs() < 5e-3, "perplexity changes by {change}");
 }

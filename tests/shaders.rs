@@ -33,10 +33,17 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
     // Heads, KV heads, values of a head.
     let heads: &[&[u32]] = &[&[1, 1, 32], &[6, 3, 96], &[8, 2, 64], &[32, 2, 128], &[40, 2, 128]];
     Some(match kernel {
-        "rms_norm" | "add_rms_norm" => with(row(&[&[256, 6], &[256, 4096]]), &[("EPSILON", F32(1e-6))]),
-        "swiglu" => with(row(&[&[256, 2], &[256, 16_384]]), &[("SCALE", F32(0.015_625))]),
+        "rms_norm" => with(row(&[&[256, 6], &[256, 4096]]), &[("EPSILON", F32(1e-6))]),
+        "add_rms_norm" => with(
+            sets(&["GROUP_SIZE", "WIDTH", "TURNS", "CHUNK"], &[&[256, 16, 1, 16], &[256, 4096, 2, 32]]),
+            &[("EPSILON", F32(1e-6)), ("SPLIT", Bool(true))],
+        ),
+        "swiglu" => with(
+            sets(&["GROUP_SIZE", "WIDTH", "CHUNK"], &[&[64, 16, 16], &[64, 16_384, 32]]),
+            &[("SPLIT", Bool(false)), ("SCALE", F32(0.015_625))],
+        ),
         "argmax" | "log_probs" => sets(&["GROUP_SIZE"], &[&[256]]),
-        "top_logits" => sets(&["GROUP_SIZE", "SLICE", "KEEP"], &[&[256, 1024, 64]]),
+        "top_logits" => sets(&["GROUP_SIZE", "KEEP"], &[&[256, 64]]),
         "embed" => sets(&["GROUP_SIZE", "COLS", "GROUP"], &[&[64, 128, 16], &[64, 4096, 128]]),
         "matvec" => sets(&["GROUP_SIZE", "COLS", "GROUP", "ROWS"], &[&[64, 128, 16, 4], &[128, 4096, 128, 4]]),
         "matvec_wide" => with(
@@ -83,7 +90,7 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
             sets
         }
         "attend_sparse_merge" => {
-            sets(&["GROUP_SIZE", "HEAD_DIM", "SLICES"], &[&[256, 32, 8], &[256, 96, 2], &[256, 128, 2]])
+            sets(&["GROUP_SIZE", "HEAD_DIM", "SLICES"], &[&[256, 32, 16], &[256, 96, 5], &[256, 128, 4]])
         }
         _ => return None,
     })

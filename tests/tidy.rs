@@ -13,6 +13,7 @@ const SHARED: &[&str] = &[
     "cached",
     "head_shape",
     "matrix",
+    "row_out",
     "sparse_shapes",
     "dot",
     "forward",

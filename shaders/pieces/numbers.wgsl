@@ -22,6 +22,10 @@ fn dot_eight(a: Eight, b: Eight) -> f32 {
     return dot(a.low, b.low) + dot(a.high, b.high);
 }
 
+fn pack_halves(value: Eight) -> vec4<u32> {
+    return vec4(pack_half(value.low.xy), pack_half(value.low.zw), pack_half(value.high.xy), pack_half(value.high.zw));
+}
+
 // Values beyond the range of 16 bits become the largest finite ones. Infinities and what is no number become the latter,
 // so that they reach the logits, where they are noticed; told by their bits, as compilers may take floats for finite.
 fn pack_half(value: vec2<f32>) -> u32 {

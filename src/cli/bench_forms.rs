@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::gpu::{Element, Gpu, Recorder, Tensor};
 use crate::model::ModelConfig;
 use crate::ops::matvec::WideForm;
-use crate::ops::{Matrix, Matvec, MatvecForm, QuantizeRow, RowLayout};
+use crate::ops::{Matrix, Matvec, MatvecForm, QuantizeRow, RoundedRow, RowLayout};
 use crate::weights::{Format, PackedMatrix};
 
 /// Bytes of weights that no cache holds.
@@ -122,14 +122,11 @@ impl MapBench {
         let layout = RowLayout::of(self.format).filter(|_| form.integers());
         let row = match layout {
             Some(layout) => {
-                let (integers, steps) = layout.shapes(self.cols);
-                let integers = gpu.tensor("integers", &integers, Element::U32)?;
-                let steps = gpu.tensor("steps", &steps, Element::F32)?;
+                let row = RoundedRow::new(gpu, "row", self.cols, layout)?;
                 let mut recorder = Recorder::new(gpu, Duration::from_millis(500))?;
-                let tensors = (&self.x, &integers, &steps);
-                QuantizeRow::new(gpu, layout)?.record(gpu, &mut recorder, tensors, self.cols)?;
+                QuantizeRow::new(gpu, layout)?.record(gpu, &mut recorder, (&self.x, &row), self.cols)?;
                 recorder.finish(gpu)?;
-                Some((integers, steps))
+                Some(row)
             }
             None => None,
         };
@@ -140,8 +137,8 @@ impl MapBench {
         for _ in 0..=RUNS {
             for matrix in (0..rounds).flat_map(|_| &self.matrices) {
                 match &row {
-                    Some((integers, steps)) => {
-                        matvec.record_integers(gpu, &mut recorder, (integers, steps), (matrix, &self.out), 0)?;
+                    Some(row) => {
+                        matvec.record_integers(gpu, &mut recorder, row, (matrix, &self.out), 0)?;
                     }
                     None => matvec.record(gpu, &mut recorder, (&self.x, matrix, &self.out), 0)?,
                 }

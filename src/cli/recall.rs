@@ -200,7 +200,8 @@ fn one(
     let answer = terminal.stoppable(|_, stop| {
         generate(session, &files.tokenizer, &prompt, &options, stop, &mut |event| {
             if let Event::Token { trace: Some(trace), .. } = event {
-                chosen.extend((0..trace.readers.len()).flat_map(|reader| trace.free_blocks(reader).collect::<Vec<_>>()));
+                chosen
+                    .extend((0..trace.readers.len()).flat_map(|reader| trace.free_blocks(reader).collect::<Vec<_>>()));
             }
             Ok(())
         })
@@ -252,9 +253,8 @@ fn line(tokens: usize, dense: &Counts, sparse: &Counts) -> String {
     };
     // Where all blocks fit nothing is chosen.
     let chosen = if sparse.outside == 0 { "-".into() } else { format!("{}/{}", sparse.selected, sparse.outside) };
-    let speeds = |of: fn(&Counts) -> &Speed| {
-        format!("{:.0} / {:.0} tok/s", of(dense).per_second(), of(sparse).per_second())
-    };
+    let speeds =
+        |of: fn(&Counts) -> &Speed| format!("{:.0} / {:.0} tok/s", of(dense).per_second(), of(sparse).per_second());
     let (prompt, answers) = (speeds(|counts| &counts.prompt), speeds(|counts| &counts.answers));
     format!("{tokens:>8}  {:>15}  {:>15}  {chosen:>19}  {prompt:>20}  {answers:>20}", right(dense), right(sparse))
 }

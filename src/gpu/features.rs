@@ -15,6 +15,8 @@ pub enum Feature {
     F16,
     /// Cooperative (tensor core) matrix multiplication.
     Coop,
+    /// Single tokens by weights as whole numbers, with the token's activations rounded to 8 bits.
+    Int8,
     /// Time stamps inside a pass, for profiles.
     Timestamp,
     /// Compiled pipelines kept on disk.
@@ -23,7 +25,8 @@ pub enum Feature {
 
 impl Feature {
     /// All of them, in the order `foveal devices` prints.
-    pub const ALL: [Self; 5] = [Self::Subgroup, Self::F16, Self::Coop, Self::Timestamp, Self::PipelineCache];
+    pub const ALL: [Self; 6] =
+        [Self::Subgroup, Self::F16, Self::Coop, Self::Int8, Self::Timestamp, Self::PipelineCache];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -31,6 +34,7 @@ impl Feature {
             Self::Subgroup => "subgroup",
             Self::F16 => "f16",
             Self::Coop => "coop",
+            Self::Int8 => "int8",
             Self::Timestamp => "timestamp",
             Self::PipelineCache => "pipeline-cache",
         }
@@ -85,6 +89,8 @@ pub struct Features {
     pub coop: Option<CoopShape>,
     /// Lanes of a subgroup where that is one number; cooperative kernels need to know it.
     pub subgroup_size: Option<u32>,
+    /// See [`Feature::Int8`]. Processors gain nothing by it.
+    pub int8: bool,
     /// See [`Feature::Timestamp`].
     pub timestamp: bool,
     /// See [`Feature::PipelineCache`].
@@ -108,6 +114,7 @@ impl Features {
             subgroup,
             subgroup_size,
             f16,
+            int8: info.device_type != wgpu::DeviceType::Cpu && !without.contains(&Feature::Int8),
             coop: if coop { coop_shape(adapter) } else { None },
             timestamp: has(
                 wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES,
@@ -145,6 +152,7 @@ impl fmt::Display for Features {
             if self.subgroup { "subgroup" } else { "" },
             if self.f16 { "f16" } else { "" },
             coop,
+            if self.int8 { "int8" } else { "" },
             if self.timestamp { "timestamp" } else { "" },
             if self.pipeline_cache { "pipeline-cache" } else { "" },
         ];

@@ -12,6 +12,7 @@
 
 use std::sync::Arc;
 
+use super::activations::Activations;
 use super::attention_mode::Mode;
 use super::config::ModelConfig;
 use super::linear::Linear;
@@ -27,8 +28,9 @@ use crate::ops::add_rms_norm::AddRmsNormArgs;
 use crate::ops::attend_dense::AttendDenseArgs;
 use crate::ops::rms_norm::RmsNormArgs;
 use crate::ops::rope_and_store::RopeAndStoreArgs;
-use crate::ops::swiglu;
-use crate::ops::{AddRmsNorm, AttendDense, CacheFormat, Embed, LogProbs, RmsNorm, RopeAndStore, Swiglu, TopLogits};
+use crate::ops::{
+    AddRmsNorm, AttendDense, CacheFormat, Embed, LogProbs, RmsNorm, RopeAndStore, RowLayout, Swiglu, TopLogits, swiglu,
+};
 use crate::weights::Format;
 
 /// The compiled ops that do not depend on a weight's format.
@@ -50,14 +52,14 @@ impl Ops {
     }
 
     pub(super) fn compile(gpu: &Gpu, config: &ModelConfig, embedding: Format, kv: CacheFormat) -> Result<Self> {
-        let (hidden, epsilon) = (config.hidden_size, config.epsilon);
+        let (hidden, epsilon, layouts) = (config.hidden_size, config.epsilon, RowLayout::wanted(gpu));
         Ok(Self {
             embed: Embed::new(gpu, hidden, embedding)?,
             rms_norm: RmsNorm::new(gpu, hidden, epsilon)?,
-            add_rms_norm: AddRmsNorm::new(gpu, hidden, epsilon)?,
+            add_rms_norm: AddRmsNorm::new(gpu, hidden, epsilon, layouts)?,
             rope_and_store: RopeAndStore::new(gpu, config.heads, kv)?,
             attend_dense: AttendDense::new(gpu, config.heads, kv)?,
-            swiglu: Swiglu::new(gpu, config.intermediate_size)?,
+            swiglu: Swiglu::new(gpu, config.intermediate_size, layouts)?,
             top_logits: TopLogits::new(gpu)?,
             log_probs: LogProbs::new(gpu)?,
             sparse: SparseOps::compile(gpu, config, kv)?,
@@ -179,17 +181,19 @@ impl Model {
                 let args = RmsNormArgs {
                     x: &s.stream,
                     weight: &layer.attention_norm,
-                    out: &s.normed,
+                    out: &s.normed.floats,
                     first_row: 0,
                     tokens: step.tokens,
                     scale: 1.0,
                 };
                 self.ops.rms_norm.record(&self.gpu, recorder, &args)?;
             } else {
-                self.add_and_norm(recorder, (&layer.attention_norm, Block::FeedForward), 0, step.tokens, 1.0)?;
+                let norm = (&layer.attention_norm, &layer.qkv, Block::FeedForward);
+                self.add_and_norm(recorder, norm, 0, step.tokens, 1.0)?;
             }
             self.attention(recorder, (index, layer), cache, step)?;
-            self.add_and_norm(recorder, (&layer.feed_forward_norm, Block::Attention), 0, step.tokens, 1.0)?;
+            let norm = (&layer.feed_forward_norm, &layer.gate_up, Block::Attention);
+            self.add_and_norm(recorder, norm, 0, step.tokens, 1.0)?;
             self.feed_forward(recorder, layer, step)?;
             if check_numbers {
                 numbers::look(self, recorder, index, step)?;
@@ -213,8 +217,9 @@ impl Model {
 
     /// After [`Model::record_layers`]: the logits of token `row` of the step.
     pub fn record_logits(&self, recorder: &mut Recorder, row: usize) -> Result<()> {
-        self.add_and_norm(recorder, (&self.norm, Block::FeedForward), row, 1, self.config.logit_scale)?;
-        self.head().record_decode(&self.gpu, recorder, &self.scratch.normed, &self.scratch.logits)
+        let head = self.head();
+        self.add_and_norm(recorder, (&self.norm, head, Block::FeedForward), row, 1, self.config.logit_scale)?;
+        head.record_decode(&self.gpu, recorder, (&self.scratch.normed, head.layout()), &self.scratch.logits)
     }
 
     /// After [`Model::record_logits`]: the best candidates, for the sampler.
@@ -232,8 +237,9 @@ impl Model {
         let rows = head_rows(&self.config);
         for first in (0..targets.len()).step_by(rows) {
             let count = rows.min(targets.len() - first);
-            self.add_and_norm(recorder, (&self.norm, Block::FeedForward), first, count, self.config.logit_scale)?;
-            self.head().record_prefill(&self.gpu, recorder, &s.normed, &s.logits, count)?;
+            let norm = (&self.norm, self.head(), Block::FeedForward);
+            self.add_and_norm(recorder, norm, first, count, self.config.logit_scale)?;
+            self.head().record_prefill(&self.gpu, recorder, &s.normed.floats, &s.logits, count)?;
             let tensors = (&s.logits, &s.targets, &s.log_probs);
             self.ops.log_probs.record(&self.gpu, recorder, tensors, first, count)?;
         }
@@ -249,7 +255,7 @@ impl Model {
     fn add_and_norm(
         &self,
         recorder: &mut Recorder,
-        (weight, added): (&Tensor, Block),
+        (weight, reader, added): (&Tensor, &Linear, Block),
         first_row: usize,
         tokens: usize,
         scale: f32,
@@ -263,7 +269,7 @@ impl Model {
             stream: &s.stream,
             delta: &s.delta,
             weight,
-            out: &s.normed,
+            out: s.normed.target(reader, tokens)?,
             first_row,
             tokens,
             residual_scale,
@@ -280,7 +286,9 @@ impl Model {
         step: Step,
     ) -> Result<()> {
         let s = &self.scratch;
-        self.multiply(recorder, &layer.qkv, &s.normed, &s.qkv, step)?;
+        // The norm of the first layer has no rounded form.
+        let ready = layer.qkv.layout().filter(|_| index > 0);
+        self.multiply(recorder, &layer.qkv, (&s.normed, ready), &s.qkv, step)?;
         let rope = RopeAndStoreArgs {
             qkv: &s.qkv,
             turns: &s.turns,
@@ -298,21 +306,29 @@ impl Model {
             (Mode::Sparse, 1) => ops.sparse.record_decode(gpu, recorder, s, cache, (index, step))?,
             (Mode::Sparse, _) => ops.sparse.record_prefill(gpu, recorder, s, cache, step)?,
         }
-        self.multiply(recorder, &layer.attention_out, &s.attended, &s.delta, step)
+        self.multiply(recorder, &layer.attention_out, (&s.attended, None), &s.delta, step)
     }
 
     fn feed_forward(&self, recorder: &mut Recorder, layer: &Layer, step: Step) -> Result<()> {
         let s = &self.scratch;
-        self.multiply(recorder, &layer.gate_up, &s.normed, &s.gate_up, step)?;
-        self.ops.swiglu.record(&self.gpu, recorder, &s.gate_up, &s.activated, step.tokens)?;
-        self.multiply(recorder, &layer.down, &s.activated, &s.delta, step)
+        self.multiply(recorder, &layer.gate_up, (&s.normed, layer.gate_up.layout()), &s.gate_up, step)?;
+        let target = s.activated.target(&layer.down, step.tokens)?;
+        self.ops.swiglu.record(&self.gpu, recorder, &s.gate_up, target, step.tokens)?;
+        self.multiply(recorder, &layer.down, (&s.activated, layer.down.layout()), &s.delta, step)
     }
 
-    fn multiply(&self, recorder: &mut Recorder, linear: &Linear, x: &Tensor, out: &Tensor, step: Step) -> Result<()> {
+    fn multiply(
+        &self,
+        recorder: &mut Recorder,
+        linear: &Linear,
+        (x, ready): (&Activations, Option<RowLayout>),
+        out: &Tensor,
+        step: Step,
+    ) -> Result<()> {
         if step.tokens == 1 {
-            linear.record_decode(&self.gpu, recorder, x, out)
+            linear.record_decode(&self.gpu, recorder, (x, ready), out)
         } else {
-            linear.record_prefill(&self.gpu, recorder, x, out, step.tokens)
+            linear.record_prefill(&self.gpu, recorder, &x.floats, out, step.tokens)
         }
     }
 
@@ -340,7 +356,7 @@ fn dense_args<'a>(scratch: &'a Scratch, cache: &'a LayerCache, step: Step) -> At
         queries: &scratch.queries,
         cache: &cache.tokens,
         partial: &scratch.partial,
-        out: &scratch.attended,
+        out: &scratch.attended.floats,
         start: step.start,
         tokens: step.tokens,
     }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
 
+use super::activations::Activations;
 use super::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder, Tensor};
-use crate::ops::{Matmul, Matrix, Matvec};
+use crate::ops::{Matmul, Matrix, Matvec, MatvecForm, QuantizeRow, RowLayout};
 use crate::weights::quantize::Recipe;
 use crate::weights::{Checkpoint, Format, PackedMatrix};
 
@@ -54,6 +55,26 @@ impl Source {
 pub(crate) struct Multipliers {
     matvec: Matvec,
     matmul: Matmul,
+    /// Where `matvec` takes integers.
+    rounding: Option<Rounding>,
+}
+
+struct Rounding {
+    layout: RowLayout,
+    quantize_row: QuantizeRow,
+}
+
+impl Multipliers {
+    fn new(gpu: &Gpu, cols: usize, format: Format) -> Result<Self> {
+        let form = MatvecForm::for_device(gpu, format);
+        let layout = RowLayout::of(format).filter(|_| form.integers());
+        let rounding = |layout| Ok::<_, Error>(Rounding { layout, quantize_row: QuantizeRow::new(gpu, layout)? });
+        Ok(Self {
+            matvec: Matvec::with_form(gpu, cols, format, form)?,
+            matmul: Matmul::new(gpu, cols, format)?,
+            rounding: layout.map(rounding).transpose()?,
+        })
+    }
 }
 
 /// All that a model needs, compiled once each.
@@ -68,10 +89,8 @@ pub(crate) fn compile_multipliers<'a>(gpu: &Gpu, sources: impl Iterator<Item = &
         }
     }
     std::thread::scope(|scope| {
-        let build = |(cols, format): (usize, Format)| {
-            let made = Multipliers { matvec: Matvec::new(gpu, cols, format)?, matmul: Matmul::new(gpu, cols, format)? };
-            Ok(((cols, format), Arc::new(made)))
-        };
+        let build =
+            |(cols, format): (usize, Format)| Ok(((cols, format), Arc::new(Multipliers::new(gpu, cols, format)?)));
         let threads: Vec<_> = wanted.into_iter().map(|key| scope.spawn(move || build(key))).collect();
         let joined = threads.into_iter().map(|thread| thread.join());
         joined.map(|made| made.unwrap_or_else(|_| Err(Error::gpu("compiling", "a compiler thread died")))).collect()
@@ -191,10 +210,30 @@ impl Linear {
         Ok(())
     }
 
-    /// One token, the first row of `x`.
-    pub(crate) fn record_decode(&self, gpu: &Gpu, recorder: &mut Recorder, x: &Tensor, out: &Tensor) -> Result<()> {
-        for part in &self.parts {
-            part.multipliers.matvec.record(gpu, recorder, (x, &part.matrix, out), part.first_out)?;
+    /// The layout in which the first part that takes integers wants them.
+    pub(crate) fn layout(&self) -> Option<RowLayout> {
+        self.parts.iter().find_map(|part| part.multipliers.rounding.as_ref()).map(|rounding| rounding.layout)
+    }
+
+    /// One token, the first row of `x`, of which whoever wrote it has left the integers in layout `ready`.
+    pub(crate) fn record_decode(
+        &self,
+        gpu: &Gpu,
+        recorder: &mut Recorder,
+        (x, mut ready): (&Activations, Option<RowLayout>),
+        out: &Tensor,
+    ) -> Result<()> {
+        for Part { multipliers, matrix, first_out } in &self.parts {
+            let Some(Rounding { layout, quantize_row }) = &multipliers.rounding else {
+                multipliers.matvec.record(gpu, recorder, (&x.floats, matrix, out), *first_out)?;
+                continue;
+            };
+            let row = x.rounded(*layout)?;
+            if ready != Some(*layout) {
+                quantize_row.record(gpu, recorder, (&x.floats, row), matrix.cols)?;
+                ready = Some(*layout);
+            }
+            multipliers.matvec.record_integers(gpu, recorder, row, (matrix, out), *first_out)?;
         }
         Ok(())
     }

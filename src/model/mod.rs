@@ -1,5 +1,6 @@
 //! How ops make a model: configuration, weights on the device, and the forward pass from tokens to logits.
 
+mod activations;
 pub mod attention_mode;
 pub mod config;
 mod forward;

@@ -14,11 +14,11 @@ pub(super) fn look(model: &Model, recorder: &mut Recorder, index: usize, step: S
     // In the order in which they are computed.
     let parts = [
         (&s.qkv, "queries, keys or values (self_attn.q_proj, k_proj, v_proj, input_layernorm)"),
-        (&s.attended, "attention"),
+        (&s.attended.floats, "attention"),
         (&s.stream, "the sum with what attention adds (self_attn.o_proj)"),
-        (&s.normed, "the input of the feed-forward block (post_attention_layernorm)"),
+        (&s.normed.floats, "the input of the feed-forward block (post_attention_layernorm)"),
         (&s.gate_up, "mlp.gate_proj or up_proj"),
-        (&s.activated, "the activation between mlp.gate_proj, up_proj and down_proj"),
+        (&s.activated.floats, "the activation between mlp.gate_proj, up_proj and down_proj"),
         (&s.delta, "mlp.down_proj"),
     ];
     for (tensor, part) in parts {

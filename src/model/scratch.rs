@@ -1,5 +1,6 @@
 //! Every activation of a step, allocated once for the largest step.
 
+use super::activations::Activations;
 use super::config::ModelConfig;
 use super::sparse::SparseOps;
 use crate::error::Result;
@@ -16,14 +17,14 @@ pub(crate) struct Scratch {
     pub(crate) turns: Tensor,
     /// (tokens, hidden) f32, the residual stream
     pub(crate) stream: Tensor,
-    /// (tokens, hidden) f16
-    pub(crate) normed: Tensor,
+    /// (tokens, hidden)
+    pub(crate) normed: Activations,
     /// (tokens, qkv width) f32
     pub(crate) qkv: Tensor,
     /// (tokens, attention width) f16
     pub(crate) queries: Tensor,
-    /// (tokens, attention width) f16
-    pub(crate) attended: Tensor,
+    /// (tokens, attention width)
+    pub(crate) attended: Activations,
     /// see `AttendDense::partial_shape`
     pub(crate) partial: Tensor,
     pub(crate) sparse: SparseScratch,
@@ -31,8 +32,8 @@ pub(crate) struct Scratch {
     pub(crate) delta: Tensor,
     /// (tokens, 2 intermediate) f32
     pub(crate) gate_up: Tensor,
-    /// (tokens, intermediate) f16
-    pub(crate) activated: Tensor,
+    /// (tokens, intermediate)
+    pub(crate) activated: Activations,
     /// (head rows, vocabulary) f32
     pub(crate) logits: Tensor,
     /// (tokens, 1) u32, the tokens that follow, for scoring
@@ -91,15 +92,15 @@ impl Scratch {
             ids: gpu.tensor("ids", &[chunk], Element::U32)?,
             turns: tensor("turns", config.heads.head_dim, Element::F32)?,
             stream: tensor("stream", hidden, Element::F32)?,
-            normed: tensor("normed", hidden, Element::F16)?,
+            normed: Activations::new(gpu, "normed", rows, hidden)?,
             qkv: tensor("qkv", config.qkv_width(), Element::F32)?,
             queries: tensor("queries", attention, Element::F16)?,
-            attended: tensor("attended", attention, Element::F16)?,
+            attended: Activations::new(gpu, "attended", rows, attention)?,
             partial: gpu.tensor("partial", &AttendDense::partial_shape(config.heads), Element::F32)?,
             sparse: SparseScratch::new(gpu, config, ops, rows, capacity)?,
             delta: tensor("delta", hidden, Element::F32)?,
             gate_up: tensor("gate_up", 2 * config.intermediate_size, Element::F32)?,
-            activated: tensor("activated", config.intermediate_size, Element::F16)?,
+            activated: Activations::new(gpu, "activated", rows, config.intermediate_size)?,
             logits: gpu.tensor("logits", &[head_rows(config), config.vocab_size], Element::F32)?,
             targets: tensor("targets", 1, Element::U32)?,
             log_probs: tensor("log_probs", 1, Element::F32)?,

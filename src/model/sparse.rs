@@ -110,7 +110,7 @@ fn attend_args<'a>(scratch: &'a Scratch, cache: &'a LayerCache, ids: &'a Tensor,
         cache: &cache.tokens,
         ids,
         partials: &scratch.sparse.partials,
-        out: &scratch.attended,
+        out: &scratch.attended.floats,
         start: step.start,
         tokens: step.tokens,
     }

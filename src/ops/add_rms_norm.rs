@@ -1,13 +1,14 @@
 //! Residual add and normalisation in one pass over the row. Shader: `shaders/add_rms_norm.wgsl`.
 
-use super::ROW_GROUP;
+use super::row_out::{RowOut, RowTarget};
+use super::{ROW_GROUP, RowLayout};
 use crate::error::Result;
 use crate::gpu::shader::Constant::{F32, U32};
-use crate::gpu::{Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
+use crate::gpu::{Binding, Element, Gpu, Recorder, Tensor};
 
 /// Adds and normalises rows of one width.
 pub struct AddRmsNorm {
-    kernel: Kernel,
+    kernels: RowOut,
     width: usize,
 }
 
@@ -19,8 +20,8 @@ pub struct AddRmsNormArgs<'a> {
     pub delta: &'a Tensor,
     /// (width) f32
     pub weight: &'a Tensor,
-    /// (tokens, width) f16
-    pub out: &'a Tensor,
+    /// The result.
+    pub out: RowTarget<'a>,
     /// Row of `stream` and `delta` to start from.
     pub first_row: usize,
     /// How many rows.
@@ -40,11 +41,15 @@ struct Params {
 }
 
 impl AddRmsNorm {
-    /// Compiles for rows of `width`, which must be even.
-    pub fn new(gpu: &Gpu, width: usize, epsilon: f32) -> Result<Self> {
-        let constants = [("GROUP_SIZE", U32(ROW_GROUP)), ("WIDTH", U32(width as u32)), ("EPSILON", F32(epsilon))];
-        let spec = KernelSpec { name: "add_rms_norm", entry: "main", constants: &constants, pieces: &[] };
-        Ok(Self { kernel: Kernel::new(gpu, &spec)?, width })
+    /// Compiles for rows of `width`, a multiple of 8, that may be wanted as integers in `layouts`.
+    pub fn new(gpu: &Gpu, width: usize, epsilon: f32, layouts: &[RowLayout]) -> Result<Self> {
+        let constants = [
+            ("GROUP_SIZE", U32(ROW_GROUP)),
+            ("WIDTH", U32(width as u32)),
+            ("TURNS", U32((width as u32 / 8).div_ceil(ROW_GROUP))),
+            ("EPSILON", F32(epsilon)),
+        ];
+        Ok(Self { kernels: RowOut::new(gpu, "add_rms_norm", width, &constants, layouts)?, width })
     }
 
     /// Appends one dispatch: a workgroup per token.
@@ -53,11 +58,12 @@ impl AddRmsNorm {
         args.stream.expect_rows("add_rms_norm stream", rows, self.width, Element::F32)?;
         args.delta.expect_rows("add_rms_norm delta", rows, self.width, Element::F32)?;
         args.weight.expect("add_rms_norm weight", &[self.width], Element::F32)?;
-        args.out.expect_rows("add_rms_norm out", args.tokens, self.width, Element::F16)?;
         let params =
             Params { first_row: args.first_row as u32, residual_scale: args.residual_scale, scale: args.scale };
-        let tensors = [args.stream.into(), args.delta.into(), args.weight.into(), args.out.into()];
+        let (kernel, out) = self.kernels.kernel(args.out, args.tokens)?;
+        let own = [args.stream.into(), args.delta.into(), args.weight.into()];
+        let tensors: Vec<Binding<'_>> = own.into_iter().chain(out).collect();
         let work = (args.tokens * self.width) as u64;
-        recorder.dispatch(gpu, &self.kernel, &tensors, &params, [args.tokens as u32, 1, 1], work)
+        recorder.dispatch(gpu, kernel, &tensors, &params, [args.tokens as u32, 1, 1], work)
     }
 }

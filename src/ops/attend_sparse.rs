@@ -78,7 +78,7 @@ impl AttendSparse {
         let for_merge = [
             ("GROUP_SIZE", U32(ROW_GROUP)),
             ("HEAD_DIM", U32(shape.head_dim as u32)),
-            ("SLICES", U32(ROW_GROUP / shape.head_dim as u32)),
+            ("SLICES", U32(ROW_GROUP / (shape.head_dim as u32 / 2))),
         ];
         let pieces = [("cache", cache.piece())];
         let plain = |entry| KernelSpec { name: "attend_sparse", entry, constants: &constants, pieces: &pieces };

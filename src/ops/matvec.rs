@@ -2,7 +2,7 @@
 //! integers.
 
 use super::matrix::{self, Matrix};
-use super::quantize_row::RowLayout;
+use super::quantize_row::{RoundedRow, RowLayout};
 use crate::error::{Error, Result};
 use crate::gpu::shader::Constant::U32;
 use crate::gpu::{Binding, Element, Gpu, Kernel, KernelSpec, Recorder, Tensor, grid};
@@ -33,6 +33,18 @@ pub struct WideForm {
 }
 
 impl MatvecForm {
+    /// The form for weights in `format` on this device: integers where these are on, else the wide form in floats.
+    ///
+    /// The numbers are those that were fastest over the maps of a layer, on an H200 and on a processor; `foveal bench --ops`
+    /// compares them.
+    pub fn for_device(gpu: &Gpu, format: Format) -> Self {
+        let wide = |integers, rows, unroll| Self::Wide(WideForm { integers, group_size: 64, lanes: 32, rows, unroll });
+        let floats = if gpu.adapter.software { wide(false, 4, 1) } else { wide(false, 2, 2) };
+        let choices = [(gpu.features.int8, wide(true, 1, 2)), (true, floats)];
+        let fitting = choices.into_iter().find(|(wanted, form)| *wanted && form.fits(format));
+        fitting.map_or(Self::Narrow, |(_, form)| form)
+    }
+
     /// Whether there is a kernel of this form for weights in `format`.
     pub fn fits(self, format: Format) -> bool {
         match self {
@@ -136,21 +148,19 @@ impl Matvec {
         self.record_shards(gpu, recorder, (x, None), (matrix, out), first_out)
     }
 
-    /// As [`Matvec::record`] for forms that take integers: those and their steps as [`super::QuantizeRow`] leaves them.
+    /// As [`Matvec::record`] for forms that take integers: those as [`super::QuantizeRow`] leaves them.
     pub fn record_integers(
         &self,
         gpu: &Gpu,
         recorder: &mut Recorder,
-        (integers, steps): (&Tensor, &Tensor),
+        row: &RoundedRow,
         (matrix, out): (&Matrix, &Tensor),
         first_out: usize,
     ) -> Result<()> {
         let layout = RowLayout::of(matrix.format);
         let layout = layout.ok_or_else(|| Error::shape("matvec", "weights with an integer form", matrix.format))?;
-        let (integer_shape, step_shape) = layout.shapes(self.cols);
-        integers.expect("matvec integers", &integer_shape, Element::U32)?;
-        steps.expect("matvec steps", &step_shape, Element::F32)?;
-        self.record_shards(gpu, recorder, (integers, Some(steps)), (matrix, out), first_out)
+        row.expect("matvec row", layout, self.cols)?;
+        self.record_shards(gpu, recorder, (&row.integers, Some(&row.steps)), (matrix, out), first_out)
     }
 
     fn record_shards(

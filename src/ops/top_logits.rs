@@ -8,7 +8,7 @@ use crate::gpu::{Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
 /// Candidates that come back for each token.
 pub const KEEP: usize = 64;
 /// Logits that one workgroup ranks.
-const SLICE: usize = 1024;
+const SLICE: usize = 4 * ROW_GROUP as usize;
 /// Words of the result.
 pub const WORDS: usize = 2 + 2 * KEEP;
 
@@ -44,7 +44,7 @@ struct Params {
 impl TopLogits {
     /// Compiles; any number of logits.
     pub fn new(gpu: &Gpu) -> Result<Self> {
-        let constants = [("GROUP_SIZE", U32(ROW_GROUP)), ("SLICE", U32(SLICE as u32)), ("KEEP", U32(KEEP as u32))];
+        let constants = [("GROUP_SIZE", U32(ROW_GROUP)), ("KEEP", U32(KEEP as u32))];
         let spec = |entry| KernelSpec { name: "top_logits", entry, constants: &constants, pieces: &[] };
         Ok(Self { slices: Kernel::new(gpu, &spec("slices"))?, merge: Kernel::new(gpu, &spec("merge"))? })
     }
@@ -65,9 +65,9 @@ impl TopLogits {
         let params = Params { count: count as u32, slices: slices as u32 };
         let tensors =
             [logits.into(), (&scratch.kept).into(), (&scratch.kept_ids).into(), (&scratch.totals).into(), out.into()];
-        recorder.dispatch(gpu, &self.slices, &tensors, &params, [slices as u32, 1, 1], (count * SLICE / 8) as u64)?;
+        recorder.dispatch(gpu, &self.slices, &tensors, &params, [slices as u32, 1, 1], (count * KEEP) as u64)?;
         let groups = (slices * KEEP).div_ceil(ROW_GROUP as usize);
-        let work = (slices * KEEP * slices * KEEP / 8) as u64;
+        let work = (slices * KEEP * (slices + KEEP)) as u64;
         recorder.dispatch(gpu, &self.merge, &tensors, &params, [groups as u32, 1, 1], work)
     }
 

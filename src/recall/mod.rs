@@ -8,8 +8,8 @@ mod words;
 
 use std::ops::Range;
 
-use self::words::Writer;
 pub use self::words::Fact;
+use self::words::Writer;
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
 
@@ -97,7 +97,8 @@ pub fn hidden_in(tokenizer: &Tokenizer, text: &str, tokens: usize, fact: &Fact, 
 pub fn is_right(given: &str, expected: &str) -> bool {
     let plain = |text: &str| {
         let spaced = text.chars().map(|c| if c.is_alphanumeric() { c } else { ' ' });
-        let words: Vec<String> = spaced.collect::<String>().to_lowercase().split_whitespace().map(str::to_owned).collect();
+        let words: Vec<String> =
+            spaced.collect::<String>().to_lowercase().split_whitespace().map(str::to_owned).collect();
         format!(" {} ", words.join(" "))
     };
     plain(given).contains(&plain(expected))

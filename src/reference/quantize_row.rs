@@ -13,7 +13,8 @@ pub struct QuantizedRow {
 pub fn quantize_row(x: &[f32], chunk: usize) -> QuantizedRow {
     let mut row = QuantizedRow { integers: Vec::with_capacity(x.len()), steps: Vec::new() };
     for values in x.chunks(chunk.max(1)) {
-        let most = values.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+        // By their bits, so that what is no number is the largest and spoils the step.
+        let most = f32::from_bits(values.iter().map(|value| value.abs().to_bits()).max().unwrap_or(0));
         let per_step = if most > 0.0 { 127.0 / most } else { 0.0 };
         row.integers.extend(values.iter().map(|value| (value * per_step).round_ties_even() as i8));
         row.steps.push(most / 127.0);

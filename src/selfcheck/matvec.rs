@@ -4,7 +4,7 @@ use super::quantize_row::pack;
 use super::{Comparison, Random, poisoned, random_matrix, read_f32, recorder, upload_f16, upload_f32};
 use crate::error::{Error, Result};
 use crate::gpu::{Element, Gpu};
-use crate::ops::{Matrix, Matvec, MatvecForm, RowLayout};
+use crate::ops::{Matrix, Matvec, MatvecForm, RoundedRow, RowLayout};
 use crate::reference;
 use crate::weights::Format;
 
@@ -35,7 +35,7 @@ pub fn check(
         let chunks = row.integers.chunks(layout.chunk).zip(&row.steps);
         let pairs: Vec<f32> = chunks.flat_map(|(chunk, step)| [*step, step * sum(chunk)]).collect();
         let steps = upload_f32(gpu, "steps", &step_shape, &pairs)?;
-        matvec.record_integers(gpu, &mut recorder, (&integers, &steps), (&on_gpu, &out), 0)?;
+        matvec.record_integers(gpu, &mut recorder, &RoundedRow { layout, integers, steps }, (&on_gpu, &out), 0)?;
         reference::matvec(&row.values(), &matrix)
     } else {
         let input = upload_f16(gpu, "x", &[1, cols], &x)?;

@@ -29,7 +29,7 @@ pub use data::{Random, poisoned, random_matrix, read_f32, recorder, upload_cache
 
 use crate::error::{Error, Result};
 use crate::gpu::{Feature, Gpu, GpuOptions};
-use crate::ops::{CacheFormat, HeadShape, MatvecForm};
+use crate::ops::{CacheFormat, HeadShape, MatvecForm, RowLayout};
 use crate::sparse_settings::SparseSettings;
 use crate::weights::Format;
 
@@ -127,12 +127,19 @@ pub fn variants(options: &GpuOptions) -> Result<Vec<(String, Gpu)>> {
 pub fn cases() -> Vec<Case> {
     let mut cases = vec![
         Case::new("rms_norm", "5 x 4096".into(), |gpu| rms_norm::check(gpu, (5, 4096), 0)),
-        Case::new("add_rms_norm", "5 x 4096".into(), |gpu| add_rms_norm::check(gpu, (5, 4096), 1)),
-        Case::new("swiglu", "3 x 16384".into(), |gpu| swiglu::check(gpu, 3, 16_384)),
+        Case::new("add_rms_norm", "5 x 4096".into(), |gpu| add_rms_norm::check(gpu, (5, 4096), 1, None)),
+        Case::new("swiglu", "3 x 16384".into(), |gpu| swiglu::check(gpu, (3, 16_384), None)),
         Case::new("argmax", "73448 logits".into(), |gpu| argmax::check(gpu, 73_448)),
         Case::new("top_logits", "73448 logits".into(), |gpu| top_logits::check(gpu, 73_448)),
         Case::new("log_probs", "3 x 73448".into(), |gpu| log_probs::check(gpu, (3, 73_448), 0)),
     ];
+    for layout in RowLayout::ALL {
+        let what = format!("1 x 4096 and integers by {}", layout.chunk);
+        cases.extend([
+            Case::new("add_rms_norm", what.clone(), move |gpu| add_rms_norm::check(gpu, (1, 4096), 1, Some(layout))),
+            Case::new("swiglu", what, move |gpu| swiglu::check(gpu, (1, 4096), Some(layout))),
+        ]);
+    }
     let q4 = Format::Affine { bits: 4, group: 32 };
     for format in [Format::F16, q4, Format::Affine { bits: 8, group: 64 }, Format::Affine { bits: 4, group: 128 }] {
         cases.extend([

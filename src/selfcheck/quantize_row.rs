@@ -2,8 +2,8 @@
 
 use super::{Comparison, Random, poisoned, read_f32, recorder, upload_f16};
 use crate::error::Result;
-use crate::gpu::{Element, Gpu};
-use crate::ops::{QuantizeRow, RowLayout};
+use crate::gpu::{Element, Gpu, Recorder};
+use crate::ops::{QuantizeRow, RoundedRow, RowLayout};
 use crate::reference;
 
 /// Integers that differ by one lie on the border between the two: the device divides less exactly than its twin.
@@ -11,16 +11,30 @@ pub fn check(gpu: &Gpu, cols: usize, layout: RowLayout) -> Result<Comparison> {
     let mut random = Random::new(cols as u64);
     let mut x = random.halves(cols, 3.0);
     x[..layout.chunk].fill(0.0);
-    let (integer_shape, step_shape) = layout.shapes(cols);
-    let integers = poisoned(gpu, "integers", &integer_shape, Element::U32)?;
-    let steps = poisoned(gpu, "steps", &step_shape, Element::F32)?;
+    let row = poisoned_row(gpu, cols, layout)?;
     let mut recorder = recorder(gpu)?;
     let input = upload_f16(gpu, "x", &[1, cols], &x)?;
-    QuantizeRow::new(gpu, layout)?.record(gpu, &mut recorder, (&input, &integers, &steps), cols)?;
-    let expected = reference::quantize_row(&x, layout.chunk);
-    let words: Vec<u32> = recorder.read(gpu, &integers)?;
+    QuantizeRow::new(gpu, layout)?.record(gpu, &mut recorder, (&input, &row), cols)?;
+    compare(gpu, &mut recorder, &row, &x)
+}
+
+/// Memory for a row, poisoned.
+pub fn poisoned_row(gpu: &Gpu, cols: usize, layout: RowLayout) -> Result<RoundedRow> {
+    let (integers, steps) = layout.shapes(cols);
+    Ok(RoundedRow {
+        layout,
+        integers: poisoned(gpu, "integers", &integers, Element::U32)?,
+        steps: poisoned(gpu, "steps", &steps, Element::F32)?,
+    })
+}
+
+/// `row` against what the twin makes of `x`.
+pub fn compare(gpu: &Gpu, recorder: &mut Recorder, row: &RoundedRow, x: &[f32]) -> Result<Comparison> {
+    let layout = row.layout;
+    let expected = reference::quantize_row(x, layout.chunk);
+    let words: Vec<u32> = recorder.read(gpu, &row.integers)?;
     let got = unpack(&words, layout);
-    let pairs = read_f32(gpu, &mut recorder, &steps)?;
+    let pairs = read_f32(gpu, recorder, &row.steps)?;
     let float = |integers: &[i8]| -> Vec<f32> { integers.iter().map(|integer| f32::from(*integer)).collect() };
     let first: Vec<f32> = pairs.iter().copied().step_by(2).collect();
     let second: Vec<f32> = pairs.iter().copied().skip(1).step_by(2).collect();

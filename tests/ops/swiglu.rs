@@ -1,3 +1,4 @@
+use foveal::ops::RowLayout;
 use foveal::reference;
 use foveal::selfcheck::swiglu;
 
@@ -5,8 +6,17 @@ use crate::harness::{check_on_each_gpu, close};
 
 #[test]
 fn matches_twin() {
-    for (tokens, width) in [(1, 2), (3, 30), (5, 512), (2, 16384)] {
-        check_on_each_gpu(|gpu| swiglu::check(gpu, tokens, width));
+    for (tokens, width) in [(1, 8), (3, 56), (5, 520), (2, 16384)] {
+        check_on_each_gpu(|gpu| swiglu::check(gpu, (tokens, width), None));
+    }
+}
+
+#[test]
+fn integers_match_those_of_the_floats() {
+    for width in [32, 544, 4096] {
+        for layout in RowLayout::ALL {
+            check_on_each_gpu(|gpu| swiglu::check(gpu, (1, width), Some(layout)));
+        }
     }
 }
 
