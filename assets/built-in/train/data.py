@@ -37,17 +37,18 @@ class Rows:
         end = text.rfind(".", 0, offsets[tokens][0]) + 1
         return text[:end], [turn for turn in turns if turn[3] <= end]
 
-    def row(self, length, questions=None, absent=0.1, chat=0.03):
+    def row(self, length, questions=None, absent=0.06, chat=0.03):
         """(ids, weights, answers): an answer is (first token, end, fact's first token, its end); -1 where there is none."""
         w = self.words
         if length <= 2048 and w.chance(chat):
             turns, text, room = [], "", length
         else:
-            # Short documents matter too, whatever the row's length; about 3.7 characters make a token. Long rows leave the last
-            # 1100 tokens to the questions, where "tail" steps train the selection.
-            share = 0.15 + 0.55 * w.r() if length <= 2048 else 1 - 1100 / length
-            count = questions or max(3, int(length * (1 - share) / 22)) if length <= 2048 else questions or 36
-            text, turns = self.made.make(int(length * share * (3.7 if length <= 2048 else 5.0)), min(count, 40), absent)
+            # Short documents matter too, whatever the row's length; about 3.7 characters make a token. Long rows leave their end
+            # to the questions, where "tail" steps train the selection.
+            room = min(2200, length // 4)
+            share = 0.15 + 0.55 * w.r() if length <= 2048 else 1 - room / length
+            count = questions or max(3, int(length * (1 - share) / 22)) if length <= 2048 else questions or room // 26
+            text, turns = self.made.make(int(length * share * (3.7 if length <= 2048 else 5.0)), min(count, 84), absent)
             if not turns and w.chance(0.8):
                 return self.row(length, questions, absent, chat)
             if length > 2048:
@@ -63,7 +64,8 @@ class Rows:
             encoded = self.tokenizer.encode("user\n" + content, add_special_tokens=False)
             base = len(ids)
             document = next((i for i, (_, e) in enumerate(encoded.offsets) if e > offset + 5), len(encoded.ids))
-            put(encoded.ids[:document], DOCUMENT)
+            # The words of a long document must not outweigh the answers about it.
+            put(encoded.ids[:document], DOCUMENT * min(1.0, 2048 / length))
             put(encoded.ids[document:], QUESTION)
             if offset:
                 turn.ends, turn.base = [b - 5 for _, b in encoded.offsets], base

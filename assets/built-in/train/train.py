@@ -29,18 +29,18 @@ PLANS = {
         dict(length=32768, seconds=80, selection=0.1, sparse=0.25, tail=0.5, short=0.35),
     ],
     "second": [
-        dict(length=512, seconds=170),
-        dict(length=1024, seconds=90, jumps=0.3, selection=0.1),
-        dict(length=2048, seconds=80, jumps=0.4, selection=0.1),
-        dict(length=8192, seconds=70, jumps=0.3, selection=0.1, sparse=0.35, tail=0.4, short=0.4),
-        dict(length=32768, seconds=95, selection=0.1, sparse=0.25, tail=0.5, short=0.35),
+        dict(length=1024, seconds=60, jumps=0.3, selection=0.1),
+        dict(length=4096, seconds=90, jumps=0.6, selection=0.1, tail=0.2, short=0.2),
+        dict(length=8192, seconds=110, jumps=0.5, selection=0.1, sparse=0.15, tail=0.4, short=0.2),
+        dict(length=16384, seconds=110, jumps=0.3, selection=0.1, sparse=0.15, tail=0.5, short=0.2),
+        dict(length=32768, seconds=130, selection=0.1, sparse=0.15, tail=0.55, short=0.2),
     ],
     "tiny": [
         dict(length=256, seconds=20, tokens=2048),
         dict(length=1024, seconds=20, tokens=2048, jumps=0.4, selection=0.1, sparse=0.3, tail=0.3, short=0.2),
     ],
 }
-TAIL = 1024
+TAIL = 2048
 
 
 def orthogonalised(gradient, steps=5):
@@ -159,7 +159,7 @@ class Leg:
     def step(self, ids, loss_weights, looked_up, mode, phase, factor):
         rows, length = ids.shape
         selection = 0.0 if self.a.no_selection_loss else phase.get("selection", 0.0)
-        how = dict(mode=mode, tail=min(TAIL, length // 2))
+        how = dict(mode=mode, tail=min(TAIL, length // 4))
         # Jumps would spoil the local window, which counts tokens, not positions.
         if mode == "dense" and phase.get("jumps"):
             how["positions"] = jumping_positions(rows, length, self.model.c.context, phase["jumps"], self.device)
