@@ -100,12 +100,18 @@ fn add_tile(before: Running, first: u32, total: u32, lane: u32) -> Running {
     now.odd *= factor;
     let column = lane % TILE_KEYS;
     if column < COLUMNS {
-        for (var key = 0u; key < TILE_KEYS; key++) {
-            let weight = weights[quad * TILE_KEYS + key];
-            let value = value_pair(key_rows[key], column) * value_scale(key_rows[key]);
-            now.sum += weight;
-            now.even += weight * value.x;
-            now.odd += weight * value.y;
+        // Sixteen values are on their way at a time: one after the other they would wait for memory 64 times.
+        for (var first_key = 0u; first_key < TILE_KEYS; first_key += 16u) {
+            //#repeat K 16
+            let row@K = key_rows[first_key + @Ku];
+            let value@K = value_pair(row@K, column) * value_scale(row@K);
+            //#end
+            //#repeat K 16
+            let weight@K = weights[quad * TILE_KEYS + first_key + @Ku];
+            now.sum += weight@K;
+            now.even += weight@K * value@K.x;
+            now.odd += weight@K * value@K.y;
+            //#end
         }
     }
     return now;

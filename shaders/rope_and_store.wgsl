@@ -3,7 +3,7 @@
 //     rotate(x)[i]       = x[i] cos - x[i + d/2] sin        for i < d/2, with this position's cos and sin of pair i
 //     rotate(x)[i + d/2] = x[i + d/2] cos + x[i] sin
 //
-// One workgroup per token. A lane takes four neighbouring pairs of a head, HEAD_DIM / 8 lanes a whole head, whose 8-bit
+// A workgroup takes AT_ONCE heads of one token. A lane takes four neighbouring pairs of a head, HEAD_DIM / 8 lanes a whole head, whose 8-bit
 // form needs its largest value.
 // Host: src/ops/rope_and_store.rs. Twin: src/reference/rope_and_store.rs.
 //
@@ -34,28 +34,27 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let next_turn = turns[token * FOURS + part * 2u + 1u];
     let cosine = vec4(turn.xz, next_turn.xz);
     let sine = vec4(turn.yw, next_turn.yw);
-    for (var first_head = 0u; first_head < ALL_HEADS; first_head += AT_ONCE) {
-        let head = first_head + lane / PARTS;
-        let at_work = lane < AT_ONCE * PARTS && head < ALL_HEADS;
-        let at = (token * ALL_HEADS + min(head, ALL_HEADS - 1u)) * FOURS + part;
-        var first = qkv[at];
-        var second = qkv[at + PARTS];
-        if head < HEADS + KV_HEADS {
-            let before = first;
-            first = before * cosine - second * sine;
-            second = second * cosine + before * sine;
-        }
-        if at_work && head < HEADS {
-            let out = (token * HEADS + head) * FOURS + part;
-            queries[out] = vec2(pack_half(first.xy), pack_half(first.zw));
-            queries[out + PARTS] = vec2(pack_half(second.xy), pack_half(second.zw));
-        }
-        // The last iterations of a workgroup hold keys and values.
-        if first_head + AT_ONCE > HEADS {
-            let is_key = head < HEADS + KV_HEADS;
-            let kv_head = max(head, HEADS) - HEADS - select(KV_HEADS, 0u, is_key);
-            let row = kv_head * params.capacity + params.start + token;
-            store_row(row, is_key, first, second, part, lane, at_work && head >= HEADS);
-        }
+    let first_head = group.y * AT_ONCE;
+    let head = first_head + lane / PARTS;
+    let at_work = lane < AT_ONCE * PARTS && head < ALL_HEADS;
+    let at = (token * ALL_HEADS + min(head, ALL_HEADS - 1u)) * FOURS + part;
+    var first = qkv[at];
+    var second = qkv[at + PARTS];
+    if head < HEADS + KV_HEADS {
+        let before = first;
+        first = before * cosine - second * sine;
+        second = second * cosine + before * sine;
+    }
+    if at_work && head < HEADS {
+        let out = (token * HEADS + head) * FOURS + part;
+        queries[out] = vec2(pack_half(first.xy), pack_half(first.zw));
+        queries[out + PARTS] = vec2(pack_half(second.xy), pack_half(second.zw));
+    }
+    // The last workgroups of a token hold keys and values.
+    if first_head + AT_ONCE > HEADS {
+        let is_key = head < HEADS + KV_HEADS;
+        let kv_head = max(head, HEADS) - HEADS - select(KV_HEADS, 0u, is_key);
+        let row = kv_head * params.capacity + params.start + token;
+        store_row(row, is_key, first, second, part, lane, at_work && head >= HEADS);
     }
 }

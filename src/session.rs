@@ -11,7 +11,7 @@ use std::time::Duration;
 
 pub use self::recovery::{Recovery, RecoveryProgress};
 
-use self::gpu_engine::GpuEngine;
+use self::gpu_engine::{GpuEngine, Wanted};
 use self::recovery::Origin;
 use crate::block_marks::BlockMarks;
 use crate::error::{Error, Result};
@@ -264,7 +264,7 @@ impl Session {
         while self.tokens.len() < before.len() {
             let (start, chunk) = (self.tokens.len(), self.chunk()?);
             let ids = &before[start..(start + chunk).min(before.len())];
-            self.step(ids, start, mode, false)?;
+            self.step(ids, start, mode, false, None)?;
             progress(self.tokens.len() - first, total)?;
         }
         let next = self.advance(*last)?;
@@ -277,7 +277,9 @@ impl Session {
         let start = self.tokens.len();
         self.check_room(start + 1)?;
         let mode = self.config().sparse.mode(self.attention, start + 1);
-        self.step(&[token], start, mode, true)?;
+        let next = start + 2;
+        let next = (next <= self.capacity()).then(|| self.config().sparse.mode(self.attention, next));
+        self.step(&[token], start, mode, true, next)?;
         let next = self.next(start, mode);
         if next.is_err() {
             // So that the same call can be made again.
@@ -368,11 +370,11 @@ impl Session {
         self.how.resize(self.tokens.len(), how);
     }
 
-    fn step(&mut self, ids: &[u32], start: usize, mode: Mode, logits: bool) -> Result<()> {
-        let traced = self.trace && mode == Mode::Sparse;
+    fn step(&mut self, ids: &[u32], start: usize, mode: Mode, logits: bool, next: Option<Mode>) -> Result<()> {
         match &mut self.engine {
             Engine::Gpu(engine) => {
-                let done = engine.step(ids, start, mode, (logits, traced), self.check_numbers);
+                let (trace, check_numbers) = (self.trace, self.check_numbers);
+                let done = engine.step(ids, start, mode, Wanted { logits, trace, check_numbers, next });
                 if matches!(done, Err(Error::Gpu { .. } | Error::Memory { .. })) {
                     // The driver tells late: any step since the last answer may be the one that failed.
                     self.truncate(0);

@@ -68,6 +68,13 @@ struct Submitted {
     work: u64,
 }
 
+/// A step that is encoded and waits to be submitted.
+struct Ahead {
+    commands: wgpu::CommandBuffer,
+    parameters: Vec<u8>,
+    work: u64,
+}
+
 /// Records one step after another. Owned by whoever runs steps; dropping it frees the cached bind groups.
 pub struct Recorder {
     dispatches: Vec<Dispatch>,
@@ -81,6 +88,9 @@ pub struct Recorder {
     budget: Duration,
     /// Work units per second, learned from finished submits.
     rate: f64,
+    ahead: Option<Ahead>,
+    /// While a step is encoded ahead: whether it still fits in one submit.
+    whole: Option<bool>,
     in_flight: VecDeque<Submitted>,
     last_done: Instant,
     longest: Duration,
@@ -117,6 +127,8 @@ impl Recorder {
             budget,
             // A careful first guess, in multiply-adds per second; the first submits correct it.
             rate: if gpu.adapter.software { 5e8 } else { 5e11 },
+            ahead: None,
+            whole: None,
             in_flight: VecDeque::new(),
             last_done: Instant::now(),
             longest: Duration::ZERO,
@@ -185,7 +197,10 @@ impl Recorder {
             || (self.stamps.is_some() && self.dispatches.len() == MOST_DISPATCHES);
         let long = (self.work + work) as f64 > self.rate * self.budget.as_secs_f64();
         if !self.dispatches.is_empty() && (full || long) {
-            self.submit(gpu)?;
+            match &mut self.whole {
+                Some(whole) => *whole = false,
+                None => self.submit(gpu)?,
+            }
         }
         let group = self.group(gpu, kernel, tensors)?;
         let bytes = bytemuck::bytes_of(parameters);
@@ -232,29 +247,71 @@ impl Recorder {
         if self.dispatches.is_empty() && self.copies.is_empty() {
             return gpu.check();
         }
-        while self.in_flight.len() >= IN_FLIGHT {
-            self.wait_oldest(gpu)?;
+        let step = self.encode(gpu);
+        self.hand_over(gpu, step)?;
+        if self.stamps.is_some() {
+            self.collect_times(gpu)?;
         }
-        if !self.parameters.is_empty() {
-            self.parameters.resize(self.dispatches.len() * self.stride as usize, 0);
-            gpu.queue.write_buffer(&self.arena, 0, &self.parameters);
+        self.clear();
+        gpu.check()
+    }
+
+    /// Encodes what `record` records, and keeps it for [`Recorder::submit_ahead`]: encoding a step of some hundred dispatches
+    /// takes most of a millisecond, in which the device is busy with the step before. Keeps nothing where the step would
+    /// have to be cut, or is watched.
+    pub fn encode_ahead(&mut self, gpu: &Gpu, record: &mut dyn FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        self.ahead = None;
+        if self.stamps.is_some() || gpu.options.capture.is_some() {
+            return Ok(());
         }
-        gpu.pass(FaultPoint::Submit);
+        self.submit(gpu)?;
+        self.whole = Some(true);
+        let recorded = record(self);
+        if self.whole.take() == Some(true) && recorded.is_ok() {
+            self.ahead = Some(self.encode(gpu));
+        }
+        self.clear();
+        recorded
+    }
+
+    /// Submits what was encoded ahead; false if there is nothing.
+    pub fn submit_ahead(&mut self, gpu: &Gpu) -> Result<bool> {
+        let Some(step) = self.ahead.take() else { return Ok(false) };
+        self.submit(gpu)?;
+        self.hand_over(gpu, step)?;
+        gpu.check()?;
+        Ok(true)
+    }
+
+    fn encode(&mut self, gpu: &Gpu) -> Ahead {
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
         self.encode_pass(&mut encoder);
         for copy in &self.copies {
             encoder.copy_buffer_to_buffer(&copy.from, copy.from_offset, &copy.to, copy.to_offset, copy.bytes);
         }
-        let index = gpu.queue.submit([encoder.finish()]);
-        self.in_flight.push_back(Submitted { index, at: Instant::now(), work: self.work });
-        if self.stamps.is_some() {
-            self.collect_times(gpu)?;
+        let mut parameters = std::mem::take(&mut self.parameters);
+        parameters.resize(self.dispatches.len() * self.stride as usize, 0);
+        Ahead { commands: encoder.finish(), parameters, work: self.work }
+    }
+
+    fn hand_over(&mut self, gpu: &Gpu, step: Ahead) -> Result<()> {
+        while self.in_flight.len() >= IN_FLIGHT {
+            self.wait_oldest(gpu)?;
         }
+        if !step.parameters.is_empty() {
+            gpu.queue.write_buffer(&self.arena, 0, &step.parameters);
+        }
+        gpu.pass(FaultPoint::Submit);
+        let index = gpu.queue.submit([step.commands]);
+        self.in_flight.push_back(Submitted { index, at: Instant::now(), work: step.work });
+        Ok(())
+    }
+
+    fn clear(&mut self) {
         self.dispatches.clear();
         self.copies.clear();
         self.parameters.clear();
         self.work = 0;
-        gpu.check()
     }
 
     /// Submits and waits until the device has done everything.

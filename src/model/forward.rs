@@ -102,7 +102,7 @@ enum Block {
 }
 
 /// Where a step stands: `tokens` new positions from `start` on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
     /// Position of the first new token, which is the cache's length before.
     pub start: usize,
@@ -167,12 +167,27 @@ impl Model {
         mode: Mode,
         check_numbers: bool,
     ) -> Result<()> {
-        let step = Step { start, tokens: ids.len(), mode, marks_from: self.marks_from };
-        self.check(step, cache, ids)?;
+        let step = self.step(start, ids.len(), mode);
         // What an earlier step recorded must be with the driver before its inputs are written over.
         recorder.submit(&self.gpu)?;
+        self.write_inputs(cache, ids, step)?;
+        self.record_step(recorder, cache, step, check_numbers)
+    }
+
+    /// A step under the marks that are in force now.
+    pub fn step(&self, start: usize, tokens: usize, mode: Mode) -> Step {
+        Step { start, tokens, mode, marks_from: self.marks_from }
+    }
+
+    /// Tells the device which tokens `step` is about. Steps that are recorded may still wait for this.
+    pub fn write_inputs(&self, cache: &KvCache, ids: &[u32], step: Step) -> Result<()> {
+        self.check(step, cache, ids)?;
         self.gpu.write(&self.scratch.ids, 0, ids)?;
-        self.gpu.write(&self.scratch.turns, 0, &self.config.rope.turns(start, ids.len()))?;
+        self.gpu.write(&self.scratch.turns, 0, &self.config.rope.turns(step.start, step.tokens))
+    }
+
+    /// [`Model::record_layers`] for tokens that [`Model::write_inputs`] names before they are submitted.
+    pub fn record_step(&self, recorder: &mut Recorder, cache: &KvCache, step: Step, check_numbers: bool) -> Result<()> {
         let s = &self.scratch;
         let tables = (&s.ids, self.embedding.matrix()?, &s.stream);
         self.ops.embed.record(&self.gpu, recorder, tables, step.tokens, self.config.embedding_scale)?;

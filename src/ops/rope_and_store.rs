@@ -45,7 +45,7 @@ impl RopeAndStore {
         Ok(Self { kernel: Kernel::new(gpu, &spec)?, heads, cache })
     }
 
-    /// Appends one dispatch: a workgroup per token.
+    /// Appends one dispatch: a workgroup per token and run of heads.
     pub fn record(&self, gpu: &Gpu, recorder: &mut Recorder, args: &RopeAndStoreArgs<'_>) -> Result<()> {
         let HeadShape { heads, kv_heads, head_dim } = self.heads;
         let width = (heads + 2 * kv_heads) * head_dim;
@@ -57,6 +57,8 @@ impl RopeAndStore {
         let before = [args.qkv.into(), args.turns.into(), args.queries.into()];
         let tensors: Vec<Binding<'_>> = before.into_iter().chain(args.cache.bindings()).collect();
         let work = (args.tokens * width) as u64;
-        recorder.dispatch(gpu, &self.kernel, &tensors, &params, [args.tokens as u32, 1, 1], work)
+        let heads_at_once = ROW_GROUP as usize / (head_dim / 8);
+        let size = [args.tokens as u32, (heads + 2 * kv_heads).div_ceil(heads_at_once) as u32, 1];
+        recorder.dispatch(gpu, &self.kernel, &tensors, &params, size, work)
     }
 }

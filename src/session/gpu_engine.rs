@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::gpu::{Gpu, Readback, Recorder, Tensor};
 use crate::kv_cache::KvCache;
-use crate::model::{LoadOptions, Mode, Model, Progress};
+use crate::model::{LoadOptions, Mode, Model, Progress, Step};
 use crate::ops::TopLogits;
 use crate::ops::top_logits::{Top, WORDS};
 use crate::weights::Checkpoint;
@@ -23,6 +23,21 @@ pub(super) struct GpuEngine {
     readback: Readback,
     /// Tokens of the next prefill step.
     chunk: usize,
+    /// The step of one token that the recorder has encoded, and whether it is traced.
+    ahead: Option<(Step, bool)>,
+}
+
+/// What a step leaves beside keys and values.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    /// The candidates for the next token.
+    pub(super) logits: bool,
+    /// The lists of blocks.
+    pub(super) trace: bool,
+    /// A search for numbers that are none.
+    pub(super) check_numbers: bool,
+    /// The mode of the step that will probably follow with one more token.
+    pub(super) next: Option<Mode>,
 }
 
 impl GpuEngine {
@@ -44,6 +59,7 @@ impl GpuEngine {
             recorder: Recorder::new(&gpu, budget)?,
             readback: Readback::new(&gpu, "candidates", bytes)?,
             chunk: model.chunk(),
+            ahead: None,
             model,
         })
     }
@@ -61,29 +77,38 @@ impl GpuEngine {
         self.chunk
     }
 
-    pub(super) fn step(
-        &mut self,
-        ids: &[u32],
-        start: usize,
-        mode: Mode,
-        (logits, traced): (bool, bool),
-        check_numbers: bool,
-    ) -> Result<()> {
+    pub(super) fn step(&mut self, ids: &[u32], start: usize, mode: Mode, wanted: Wanted) -> Result<()> {
+        let step = self.model.step(start, ids.len(), mode);
+        if !self.submit_ahead(ids, step, wanted)? {
+            let Self { model, cache, recorder, .. } = self;
+            model.record_layers(recorder, cache, ids, start, mode, wanted.check_numbers)?;
+            record_results(model, recorder, &self.readback, step, wanted)?;
+            self.recorder.submit(self.model.gpu())?;
+        }
+        match wanted.next {
+            Some(next) if !wanted.check_numbers => self.encode_ahead(self.model.step(start + ids.len(), 1, next), wanted),
+            _ => Ok(()),
+        }
+    }
+
+    /// Submits the step that was encoded while the one before it ran, if it is this one.
+    fn submit_ahead(&mut self, ids: &[u32], step: Step, wanted: Wanted) -> Result<bool> {
+        let known = self.ahead.take() == Some((step, wanted.trace));
+        if !known || !wanted.logits || wanted.check_numbers {
+            return Ok(false);
+        }
+        self.model.write_inputs(&self.cache, ids, step)?;
+        self.recorder.submit_ahead(self.model.gpu())
+    }
+
+    fn encode_ahead(&mut self, step: Step, wanted: Wanted) -> Result<()> {
         let Self { model, cache, recorder, readback, .. } = self;
-        model.record_layers(recorder, cache, ids, start, mode, check_numbers)?;
-        if logits {
-            model.record_logits(recorder, ids.len() - 1)?;
-            model.record_top(recorder)?;
-            recorder.copy_out(model.best(), 0, (WORDS * 4) as u64, 0, readback)?;
-        }
-        if traced && ids.len() == 1 {
-            let mut place = (WORDS * 4) as u64;
-            for selected in model.selected() {
-                recorder.copy_out(selected, 0, selected.bytes(), place, readback)?;
-                place += selected.bytes();
-            }
-        }
-        recorder.submit(model.gpu())
+        recorder.encode_ahead(model.gpu(), &mut |recorder| {
+            model.record_step(recorder, cache, step, false)?;
+            record_results(model, recorder, readback, step, wanted)
+        })?;
+        self.ahead = Some((step, wanted.trace));
+        Ok(())
     }
 
     /// Candidates of the last step, and the lists of blocks behind them.
@@ -105,4 +130,27 @@ impl GpuEngine {
         rows.truncate(self.model.config.vocab_size);
         Ok(rows)
     }
+}
+
+/// What is to be copied to where the program can read it.
+fn record_results(
+    model: &Model,
+    recorder: &mut Recorder,
+    readback: &Readback,
+    step: Step,
+    wanted: Wanted,
+) -> Result<()> {
+    if wanted.logits {
+        model.record_logits(recorder, step.tokens - 1)?;
+        model.record_top(recorder)?;
+        recorder.copy_out(model.best(), 0, (WORDS * 4) as u64, 0, readback)?;
+    }
+    if wanted.trace && step.mode == Mode::Sparse && step.tokens == 1 {
+        let mut place = (WORDS * 4) as u64;
+        for selected in model.selected() {
+            recorder.copy_out(selected, 0, selected.bytes(), place, readback)?;
+            place += selected.bytes();
+        }
+    }
+    Ok(())
 }

@@ -129,7 +129,7 @@ impl Session {
             let alike = how[start..].iter().take(most).take_while(|other| **other == kind).count();
             // The logits of the last step may be asked for.
             let last = start + alike == tokens.len();
-            self.step(&tokens[start..start + alike], start, kind.mode, last)?;
+            self.step(&tokens[start..start + alike], start, kind.mode, last, None)?;
         }
         Ok(())
     }
