@@ -34,6 +34,7 @@ class Clause:
     roles: dict
     tense: str
     also: list = field(default_factory=list)
+    kind: str = "-"
 
     @property
     def meaning(self):
@@ -72,8 +73,8 @@ def verb_group(verb, tense, many, passive=False):
 class Clauses:
     """Makes clauses from a pool of people and things that the whole document shares, so that they resemble each other."""
 
-    def __init__(self, words, author=None, people=6, things=8):
-        self.w, self.author = words, author
+    def __init__(self, words, author=None, people=6, things=8, addressee=None):
+        self.w, self.author, self.addressee = words, author, addressee
         self.people = [words.person() if words.chance(0.8) else words.group() for _ in range(people)]
         self.things = {}
         self.pool = things
@@ -84,6 +85,8 @@ class Clauses:
     def thing(self, kind):
         w = self.w
         if kind == "h":
+            if self.addressee and w.chance(0.2):
+                return Phrase("you", speaker=True) if w.chance(0.5) else Phrase("me", speaker=True)
             return w.one(self.people)
         known = self.things.setdefault(kind, [])
         if known and w.chance(0.35):
@@ -104,15 +107,28 @@ class Clauses:
             return w.one(self.speakers)
         return w.one(self.people)
 
-    def clause(self):
+    def clause(self, before=None, about=""):
+        """A new clause; `about` the subject or the object of the clause before it, if that can be."""
         w = self.w
-        group = w.one(self.groups) if w.chance(0.7) else GROUPS[int(w.r() * COMMON)] if w.chance(0.7) else w.one(GROUPS)
+        for _ in range(12 if about == "object" else 1):
+            group = w.one(self.groups) if w.chance(0.7) else GROUPS[int(w.r() * COMMON)] if w.chance(0.7) else w.one(GROUPS)
+            if about != "object" or before.kind in group[0].objects and group is not before.also:
+                break
+        else:
+            about = ""
         verb, subject, tense = w.one(group), self.subject(), w.one(TENSES)
-        if self.author is not None and w.chance(0.12) or w.chance(0.02):
+        if self.addressee and w.chance(0.08):
+            subject = Phrase("you", speaker=True)
+        if about:
+            subject = before.subject if about == "subject" else subject
+            tense = before.tense if w.chance(0.7) and before.tense != "order" else tense
+        if not about and (self.author is not None and w.chance(0.12) or w.chance(0.02)):
             tense, subject = "order", Phrase("you", speaker=True)
         kind = w.one(verb.objects)
         thing = None if kind == "-" else self.thing(kind)
-        if thing is subject:
+        if about == "object" and before.kind in verb.objects:
+            kind, thing = before.kind, before.object
+        if thing is subject or thing is not None and thing.speaker and subject.speaker:
             thing = w.thing()
         roles = {}
         if verb.role and w.chance(0.85):
@@ -133,30 +149,34 @@ class Clauses:
             roles["price"] = Phrase("for " + w.amount())
         if not thing and not roles:
             roles["place"] = Phrase(w.place())
-        made = Clause(verb, subject, thing, roles, tense)
-        made.also = group
+        made = Clause(verb, subject, thing, roles, tense, group, kind)
         self.made.setdefault(made.meaning, []).append(made)
         return made
 
     # Statements
 
-    def statement(self, c, continued=None):
-        """The sentence without its first capital and its full stop. `continued` is the clause before, for a pronoun."""
+    def statement(self, c, continued=None, joined=False):
+        """The sentence without its first capital and its full stop. `continued` is the clause before, for a pronoun; `joined` by
+        "and", so that the subject may be left out."""
         w = self.w
-        subject = c.subject.text
+        subject, thing = c.subject.text, c.object.text if c.object else ""
+        same = continued is not None and continued.object is not None and continued.object is c.object
+        if same and not c.object.person and w.chance(0.75):
+            thing = "them" if c.object.plural else "it"
         if continued is not None and continued.subject is c.subject and c.subject.pronoun and w.chance(0.5):
             subject = c.subject.pronoun
         many = c.subject.plural or c.subject.text in ("I", "you")
         tail = {}
         for role, phrase in c.roles.items():
             tail[role] = f"{role} {phrase.text}" if role in ("to", "from") else phrase.text
-        passive = c.object is not None and c.tense not in ("order", "planned") and w.chance(0.2)
+        passive = c.object is not None and not c.object.speaker and thing != "them" and c.tense not in ("order", "planned") and w.chance(0.2)
+        leave_out = joined and not passive and continued.subject is c.subject and continued.tense == c.tense and w.chance(0.6)
         if c.tense == "order":
-            core = c.verb.base + (" " + c.object.text if c.object else "")
+            core = c.verb.base + (" " + thing if c.object else "")
             if w.chance(0.3):
                 core = w.one(["please ", "do not forget to ", "remember to ", "don't forget to ", "make sure to ", "you have to "]) + core
         elif passive:
-            core = f"{c.object.text} {verb_group(c.verb, c.tense, c.object.plural or c.object.text == 'I', True)[0]}"
+            core = f"{thing} {verb_group(c.verb, c.tense, c.object.plural or c.object.text == 'I', True)[0]}"
             if w.chance(0.75) or c.subject.speaker is False and w.chance(0.5):
                 tail["by"] = "by " + OBJECTIVE.get(subject, subject)
         else:
@@ -164,16 +184,18 @@ class Clauses:
             if subject == "I":
                 group = group.replace("are ", "am ", 1) if group.startswith("are ") else group
             if c.object and "to" in c.roles and c.verb.base in ("send", "give", "lend", "show", "offer", "sell", "pass", "promise", "teach") and w.chance(0.4):
-                core = f"{subject} {group} {c.roles['to'].text} {c.object.text}"
+                core = f"{subject} {group} {c.roles['to'].text} {thing}"
                 tail.pop("to")
             else:
-                core = f"{subject} {group}" + (" " + c.object.text if c.object else "")
+                core = f"{subject} {group}" + (" " + thing if c.object else "")
+            if leave_out:
+                core = core[len(subject) + 1:]
         near = [r for r in ("by", "to", "from", "price") if r in tail]
         far = [r for r in tail if r not in near]
         if len(far) > 1:
             w.random.shuffle(far)
         front = ""
-        if far and w.chance(0.22):
+        if far and not leave_out and w.chance(0.22):
             role = far.pop()
             front = tail[role] + w.one([", ", ", ", ", ", " "]) if c.tense != "order" or role != "means" else ""
             if not front:
@@ -185,12 +207,16 @@ class Clauses:
     def name(self, phrase):
         """What a question says for a part of the statement."""
         if phrase.speaker:
-            if phrase.text == "I" and self.author:
-                return self.w.one(self.author + ["the author", "the writer", "I"][:self.w.between(0, 3)])
-            return {"you": "you"}.get(phrase.text, phrase.text)
+            if phrase.text in ("I", "me") and self.author:
+                return self.w.one(self.author + ["the author", "the writer", phrase.text][:self.w.between(0, 3)])
+            if phrase.text == "you" and self.addressee and self.w.chance(0.8):
+                return self.w.one(self.addressee)
+            return phrase.text
         if phrase.short:
             return self.w.one(phrase.short) if self.w.chance(0.75) else phrase.text
         text = phrase.text
+        if text.startswith("my ") and self.author and self.w.chance(0.5):
+            return f"{self.author[0]}'s {text[3:]}"
         if text.startswith(("my ", "our ")) and self.w.chance(0.4):
             return "the " + text.split(" ", 1)[1]
         return text
@@ -199,7 +225,7 @@ class Clauses:
         for other in self.made.get(c.meaning, ()):
             if other is c or other.part(role) is None:
                 continue
-            if all(other.part(g) is not None and other.part(g).text == c.part(g).text for g in given):
+            if all(other.part(g) is not None and other.part(g).like(c.part(g)) for g in given):
                 if other.part(role).text != c.part(role).text:
                     return False
         return True
@@ -207,6 +233,8 @@ class Clauses:
     def question(self, c, role, shown_subject=True):
         """(question, answer) for one role, or None if no question names this clause alone."""
         w = self.w
+        if c.part(role).speaker:
+            return None
         parts = [r for r in ("subject", "object", "to", "from") if r != role and c.part(r) is not None]
         if not shown_subject and "subject" in parts:
             parts.remove("subject")
@@ -226,7 +254,7 @@ class Clauses:
         tense = w.one(NEAR[c.tense])
         verb = w.one(c.also) if w.chance(0.4) else c.verb
         subject = self.name(c.subject)
-        if c.subject.speaker and c.subject.text == "you":
+        if c.subject.speaker and c.subject.text == "you" and not self.addressee:
             subject = w.one(["I", "we", "you", "I"])
         many = c.subject.plural or subject in ("I", "you", "we")
         thing = "" if c.object is None or "object" not in given else " " + self.name(c.object)

@@ -15,7 +15,7 @@ from talk import NOT_FOUND
 
 # The workers are processes of their own.
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-DOCUMENT, QUESTION, ANSWER, FIRST = 0.06, 0.1, 1.0, 1.6
+DOCUMENT, QUESTION, ANSWER, FIRST, OPENING = 0.06, 0.1, 1.0, 1.6, 3.0
 
 
 class Rows:
@@ -71,9 +71,11 @@ class Rows:
                 turn.ends, turn.base = [b - 5 for _, b in encoded.offsets], base
             put([tokenizer.IM_END, *newline, tokenizer.IM_START, *assistant], 0.0)
             first = len(ids)
-            put(self.encode(answer), ANSWER)
-            weights[first] = FIRST
-            put([tokenizer.IM_END], ANSWER)
+            # The question that stands with the document is what people ask; those after it are practice.
+            weight = ANSWER * OPENING if offset else ANSWER
+            put(self.encode(answer), weight)
+            weights[first] = FIRST * weight
+            put([tokenizer.IM_END], weight)
             fact = (turn.base + bisect_right(turn.ends, begin), turn.base + bisect_left(turn.ends, end) + 1) if begin >= 0 else (-1, -1)
             answers.append((first, len(ids), *fact))
             put(newline, 0.0)

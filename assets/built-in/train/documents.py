@@ -8,6 +8,7 @@ that a question has near misses in its document.
 
 from clauses import Clauses, Clause
 from facts import Facts
+from scenes import Scenes
 from phrases import CORPUS, DAYS, EVENTS, FOODS, MONTHS, PAPERS, EVERYDAY, ROOMS, Phrase, Words, an, first_upper, plural
 from talk import NO_DOCUMENT, NOT_FOUND, TALK, WORLD
 
@@ -29,11 +30,12 @@ class Documents:
         self.prose, self.examples = CORPUS["prose"], CORPUS["examples"]
         self.size = 0
 
-    def fresh(self, author=None, size=1):
+    def fresh(self, author=None, size=1, addressee=None, kind="a"):
         w = self.words
         size += self.size
-        self.clauses = Clauses(w, author, w.between(2 + size // 2, 5 + 2 * size), w.between(4 + size, 8 + 3 * size))
+        self.clauses = Clauses(w, author, w.between(2 + size // 2, 5 + 2 * size), w.between(4 + size, 8 + 3 * size), addressee)
         self.facts = Facts(w, self.clauses)
+        self.scenes, self.kind = Scenes(w, self.clauses, self.facts), kind
         self.stated, self.last = [], None
 
     # Pieces: (text, [(question, answer)])
@@ -44,16 +46,19 @@ class Documents:
     def event(self):
         """A clause as a sentence, perhaps with another one or a lead-in."""
         w = self.words
-        c = self.clauses.clause()
+        x = w.r()
+        about = "" if self.last is None else "object" if x < 0.12 and self.last.object else "subject" if x < 0.25 else ""
+        c = self.clauses.clause(self.last, about)
         self.stated.append(c)
         text, shown = self.clauses.statement(c, self.last)
         asked = self.ask(c, shown)
         self.last = c
         if w.chance(0.16) and c.tense != "order":
-            other = self.clauses.clause()
+            other = self.clauses.clause(c, w.one(["", "subject", "object"]) if c.object else w.one(["", "subject"]))
             self.stated.append(other)
-            more, visible = self.clauses.statement(other, c)
-            text += w.one([", and ", " and ", ", but ", ", while ", "; ", ", so ", " before "]) + more
+            joined = w.chance(0.5)
+            more, visible = self.clauses.statement(other, c, joined)
+            text += (w.one([", and ", " and ", " and "]) if joined else w.one([", and ", ", but ", ", while ", "; ", ", so ", " before "])) + more
             asked += self.ask(other, visible)
             self.last = other
         if w.chance(0.18) and c.tense != "order":
@@ -73,11 +78,11 @@ class Documents:
         return [(self.clauses, c, role, shown) for role in roles[:3]]
 
     def fact(self):
-        found = self.facts.any()
+        w = self.words
+        found = self.scenes.any(self.kind) if w.chance(0.45) else self.facts.any()
         if found is None:
             return self.event()
         text, asked = found
-        w = self.words
         if w.chance(0.15):
             lead = w.one(LEADS)
             if "P" in lead:
@@ -125,11 +130,11 @@ class Documents:
         w = self.words
         sender, receiver = Phrase(f"{w.one(w.first)} {w.surname()}"), w.person()
         first = sender.text.split()[0]
-        self.fresh([first, first, sender.text], 1)
+        to = receiver.text if receiver.text[0].isupper() else w.one(w.first)
+        self.fresh([first, first, sender.text], 1, [to.split()[0] if w.chance(0.6) else to] if w.chance(0.7) else None, "l")
         subject = w.one([w.thing("paper").text, w.event().text, f"{w.one(EVENTS)} on {w.one(DAYS)}", f"{w.noun('act')} {w.one(EVENTS)}"])
         out, date = [], w.one([w.date(), f"{w.one(DAYS)}, {w.date()}"])
-        to = receiver.text if receiver.text[0].isupper() else w.one(w.first)
-        if w.chance(0.7):
+        if w.chance(0.5):
             lines = [("From", sender.text, ["Who wrote the mail?", "Who is the mail from?", "Who sent this?", "Who is the author?", "who wrote this", "Who is the sender?", "From whom is the mail?"]),
                      ("To", to, ["Who is the mail to?", "Who is it addressed to?", "Who got the mail?", "Who receives this mail?", "To whom was it sent?"]),
                      ("Date", date, ["When was the mail sent?", "What is the date of the mail?", "When was it written?"]),
@@ -151,7 +156,7 @@ class Documents:
 
     def minutes(self, characters):
         w = self.words
-        self.fresh([], 2)
+        self.fresh([], 2, kind="m")
         self.clauses.speakers = [Phrase("we", speaker=True, plural=True)]
         group = w.group().text.replace("the ", "")
         out = [(w.one([f"Minutes of the {group} {w.one(['meeting', 'session', 'call'])}", f"{first_upper(group)}: minutes", f"Minutes, {group}", f"Meeting notes - {group}"]), "\n", [])]
@@ -195,7 +200,7 @@ class Documents:
 
     def recipe(self, characters):
         w = self.words
-        self.fresh([], 1)
+        self.fresh([], 1, kind="c")
         self.clauses.speakers = [Phrase("you", speaker=True)]
         dish = w.one([w.noun("food"), f"{w.one(FOODS)} {w.one(['soup', 'cake', 'bread', 'pie', 'stew', 'salad', 'biscuits', 'curry', 'tart', 'pancakes', 'muffins'])}", f"{w.surname()}'s {w.one(FOODS)} {w.one(['soup', 'cake', 'pie'])}"])
         out = [(first_upper(dish), "\n\n", [(w.one(["What is the recipe for?", "What do we cook?", "What is the name of the dish?"]), first_upper(dish))])]
@@ -222,7 +227,7 @@ class Documents:
         while size < characters * 0.7:
             step += 1
             x = w.r()
-            made = self.facts.cooking() if x < 0.25 else None
+            made = self.facts.cooking() if x < 0.25 else self.scenes.any("c") if x < 0.5 else None
             if made:
                 text, asked = self.finish(made[0]), made[1]
             elif x < 0.75:
@@ -241,7 +246,7 @@ class Documents:
 
     def report(self, characters):
         w = self.words
-        self.fresh([], 2)
+        self.fresh([], 2, kind="r")
         self.clauses.speakers = [Phrase("we", speaker=True, plural=True)] if w.chance(0.4) else []
         out = [(w.one([f"Report on {w.thing().text}", f"{first_upper(w.noun('act'))} report {w.between(1990, 2030)}", f"Annual report, {w.group().text}", f"{w.town()}: a {w.one(['survey', 'summary', 'review', 'short report'])}"]), "\n\n", [])]
         size = 0
@@ -256,7 +261,7 @@ class Documents:
 
     def note(self, characters):
         w = self.words
-        self.fresh([], 1)
+        self.fresh([], 1, kind="n")
         out = []
         if w.chance(0.5):
             out.append((w.one(["Notes", "To do", "Reminder", f"{w.one(DAYS)}", f"Notes, {w.date()}", first_upper(w.event().text), f"Packing for {w.town()}", "Don't forget", f"House notes: {w.surname()}"]), "\n", []))
@@ -283,8 +288,9 @@ class Documents:
                 text = w.one([f"{name} {label}: {value}", f"{name} {label} {value}", f"{label} {name}: {value}", f"{name}: {label} {value}", f"{label} for {name} is {value}", f"{name}'s {label} = {value}"])
                 asked = [(w.one([f"What is the {long} of {name}?", f"What is the {name} {label}?", f"What is {name}'s {long}?", f"What {long} does {name} have?", f"which {long} for {name}?", f"What is the {long} for the {name}?"]), value)]
             else:
-                text, asked = self.sentence(0.06)
-                if w.chance(0.4):
+                made = self.scenes.any("n") if x < 0.75 else None
+                text, asked = made or self.sentence(0.06)
+                if not made and w.chance(0.4):
                     text = text[:-1]
                 if w.chance(0.2) and text.startswith("The "):
                     text = first_upper(text[4:])
@@ -402,12 +408,16 @@ class Documents:
         x = w.r()
         if x < 0.1:
             return w.one(WORLD)
-        if x < 0.5:
+        if x < 0.3:
+            scenes = Scenes(w, clauses, self.facts)
+            found = scenes.any(self.kind)
+            return found[1][0][0] if found else None
+        if x < 0.55:
             facts = Facts(w, clauses)
             facts.known = self.facts.known
             found = facts.any()
             return found[1][0][0] if found else None
-        if x < 0.62 and self.stated:
+        if x < 0.67 and self.stated:
             c = w.one(self.stated)
             role = w.one(["time", "place", "reason", "duration"])
             if role in c.roles or any(o is not c and o.meaning == c.meaning for o in self.stated):

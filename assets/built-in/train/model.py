@@ -40,7 +40,7 @@ class Config:
     block: int = 64
     initial_blocks: int = 1
     window: int = 256
-    top: int = 12
+    top: int = 24
 
 
 def initial_weights(c, seed, device):

@@ -76,6 +76,10 @@ class Phrase:
     pronoun: str = ""
     count: tuple = ()
 
+    def like(self, other):
+        """Whether a question could name both by the same words."""
+        return self.text == other.text or not {self.text, *self.short}.isdisjoint((other.text, *other.short))
+
 
 def an(word):
     return ("an " if word[0].lower() in "aeiou" else "a ") + word
@@ -149,6 +153,11 @@ class Words:
             title = self.one(["Dr.", "Dr", "Professor", "Inspector"]) if self.chance(0.3) else "Mr" if pronoun == "he" else self.one(["Mrs", "Ms"])
             name = f"{title} {self.surname()}"
             return Phrase(name, [name, name.split(" ", 1)[1]] if title[0] == "D" else [], True, pronoun=pronoun)
+        if x < 0.78:
+            name = self.one(self.first) + ("" if self.chance(0.6) else " " + self.surname())
+            who = self.one(["colleague", "neighbour", "friend", "boss", "assistant", self.one(JOBS), self.one(KIN)])
+            owner = self.one(["my ", "our ", "the "])
+            return Phrase(self.one([f"{owner}{who} {name}", f"{owner}{who} {name}", f"{name}, {owner}{who},"]), [name, name, f"{owner}{who}"], True, pronoun=pronoun)
         if x < 0.9:
             job = self.one(JOBS) if self.chance(0.7) else self.noun("person")
             job = self.one(["", "", "", "new ", "old ", "head ", "deputy "]) + job
@@ -286,7 +295,7 @@ class Words:
             return f"in {self.town()}"
         if x < 0.5:
             return self.one([f"in room {self.between(1, 499)}", f"in Room {self.one('ABCDEF')}{self.between(1, 30)}", f"on the {self.one(['ground', 'first', 'second', 'third', 'top'])} floor", f"at {self.between(1, 200)} {self.surname()} {self.one(STREETS)}", f"in building {self.between(1, 30)}", f"on platform {self.between(1, 14)}", f"on page {self.between(2, 300)}", f"in the {self.surname()} {self.one(['Room', 'Hall', 'Building', 'Centre'])}", f"at the {self.town()} {self.one(['Hotel', 'Hall', 'Inn', 'Arena', 'School'])}", "at home", "online", "at work", "upstairs", "outside"])
-        where = self.one(["in", "on", "under", "behind", "next to", "beside", "near", "inside", "above", "in front of", "on top of", "between the " + self.one(EVERYDAY) + " and"])
+        where = self.one(["in", "on", "under", "over", "along", "through", "from", "opposite", "behind", "next to", "beside", "near", "inside", "above", "in front of", "on top of", "between the " + self.one(EVERYDAY) + " and"])
         noun = self.one(EVERYDAY + ROOMS) if self.chance(0.6) else self.noun(self.one(["artifact", "place", "plant"]))
         if self.chance(0.35):
             noun = f"{self.adjective()} {noun}"
@@ -296,7 +305,7 @@ class Words:
     def amount(self):
         x = self.r()
         if x < 0.35:
-            n = self.one([str(self.between(2, 99)), str(self.between(100, 999)), f"{self.between(1, 99)},{self.between(0, 999):03d}", f"{self.between(1, 999)}.{self.between(0, 99):02d}"])
+            n = self.one([str(self.between(2, 99)), str(self.between(100, 999)), f"{self.between(1, 99)},{self.between(0, 999):03d}", f"{self.between(1, 999)}.{self.between(0, 99):02d}", f"{self.between(0, 99)}.{self.between(1, 9)}"])
             return self.one([f"${n}", f"£{n}", f"€{n}", f"{n} euros", f"{n} dollars", f"{n} pounds", f"{n} crowns", f"{n} EUR", f"CHF {n}"])
         if x < 0.5:
             return f"{self.between(1, 99)}{self.one([' %', '%', ' percent', ' per cent'])}"

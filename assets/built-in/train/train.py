@@ -1,9 +1,9 @@
 """Training, in one leg of at most ten minutes that can go on from the checkpoint of another.
 
-    python3 train.py --out DIR [--resume DIR] [--plan first|second|tiny] [--seconds 560] [--no-selection-loss]
+    python3 train.py --out DIR [--resume DIR] [--plan first|second|third|tiny] [--seconds 560] [--no-selection-loss]
 
-A plan is a list of phases: length of the rows, seconds, and how the steps are shared between dense, sparse ("every token
-selects") and tail ("only the questions select"), and short rows of 1024 that keep what was learnt there. Time, not steps, ends a
+A plan is a list of phases: the lengths of the rows with their shares of the steps, seconds, and how the steps on rows longer than the
+shortest are shared between dense, sparse ("every token selects") and tail ("only the questions select"). Time, not steps, ends a
 phase, since time is what is given. Matrices are trained with Muon, the rest with AdamW; linear decay over the second half.
 """
 
@@ -22,22 +22,26 @@ from model import Config, Model, initial_weights
 TOKENS = 131072
 PLANS = {
     "first": [
-        dict(length=512, seconds=165),
-        dict(length=1024, seconds=80, jumps=0.3),
-        dict(length=2048, seconds=90, jumps=0.4, selection=0.1),
-        dict(length=8192, seconds=75, jumps=0.3, selection=0.1, sparse=0.35, tail=0.4, short=0.4),
-        dict(length=32768, seconds=80, selection=0.1, sparse=0.25, tail=0.5, short=0.35),
+        dict(lengths={512: 1}, seconds=165),
+        dict(lengths={1024: 1}, seconds=80, jumps=0.3),
+        dict(lengths={2048: 1}, seconds=90, jumps=0.4, selection=0.1),
+        dict(lengths={1024: 0.4, 8192: 0.6}, seconds=75, jumps=0.3, selection=0.1, sparse=0.35, tail=0.4),
+        dict(lengths={1024: 0.35, 32768: 0.65}, seconds=80, selection=0.1, sparse=0.25, tail=0.5),
     ],
     "second": [
-        dict(length=1024, seconds=60, jumps=0.3, selection=0.1),
-        dict(length=4096, seconds=90, jumps=0.6, selection=0.1, tail=0.2, short=0.2),
-        dict(length=8192, seconds=110, jumps=0.5, selection=0.1, sparse=0.15, tail=0.4, short=0.2),
-        dict(length=16384, seconds=110, jumps=0.3, selection=0.1, sparse=0.15, tail=0.5, short=0.2),
-        dict(length=32768, seconds=130, selection=0.1, sparse=0.15, tail=0.55, short=0.2),
+        dict(lengths={1024: 1}, seconds=60, jumps=0.3, selection=0.1),
+        dict(lengths={1024: 0.2, 4096: 0.8}, seconds=90, jumps=0.6, selection=0.1, tail=0.2),
+        dict(lengths={1024: 0.2, 8192: 0.8}, seconds=110, jumps=0.5, selection=0.1, sparse=0.15, tail=0.4),
+        dict(lengths={1024: 0.2, 16384: 0.8}, seconds=110, jumps=0.3, selection=0.1, sparse=0.15, tail=0.5),
+        dict(lengths={1024: 0.2, 32768: 0.8}, seconds=130, selection=0.1, sparse=0.15, tail=0.55),
+    ],
+    "third": [
+        dict(lengths={1024: 0.8, 4096: 0.2}, seconds=120, jumps=0.4, selection=0.1, tail=0.3),
+        dict(lengths={1024: 0.3, 4096: 0.2, 16384: 0.2, 32768: 0.3}, seconds=390, jumps=0.4, selection=0.2, sparse=0.2, tail=0.55),
     ],
     "tiny": [
-        dict(length=256, seconds=20, tokens=2048),
-        dict(length=1024, seconds=20, tokens=2048, jumps=0.4, selection=0.1, sparse=0.3, tail=0.3, short=0.2),
+        dict(lengths={256: 1}, seconds=20, tokens=2048),
+        dict(lengths={256: 0.2, 1024: 0.8}, seconds=20, tokens=2048, jumps=0.4, selection=0.1, sparse=0.3, tail=0.3),
     ],
 }
 TAIL = 2048
@@ -179,20 +183,16 @@ class Leg:
         print(f"{self.steps} steps, {self.tokens / 1e6:.0f} M tokens, {time.time() - self.start:.0f} s", flush=True)
 
     def phase(self, number, phase, before):
-        tokens, length = phase.get("tokens", TOKENS), phase["length"]
-        seed = self.a.seed * 100 + number
-        workers = self.a.workers
-        long = batches(length, tokens, 48, seed, workers if not phase.get("short") else max(0, workers - 4))
-        short = batches(1024, tokens, 48, seed + 50, min(4, workers)) if phase.get("short") else None
+        seed, lengths = self.a.seed * 100 + number, phase["lengths"]
+        loaders = self.loaders(phase, seed)
         generator = torch.Generator().manual_seed(seed)
         begun = logged = time.time()
-        sums, count, steps = torch.zeros(3, 4, device=self.device), [0, 0, 0], 0
-        names = ("dense", "tail", "sparse")
+        sums, steps, done = {}, 0, 0
         while (spent := time.time() - begun) < phase["seconds"] and time.time() - self.start < self.a.seconds:
-            mode = self.mode(phase, generator)
-            from_short = short is not None and torch.rand((), generator=generator).item() < phase["short"]
-            mode = "dense" if from_short else mode
-            batch = [t.to(self.device, non_blocking=True) for t in next(short if from_short else long)]
+            x = torch.rand((), generator=generator).item()
+            length = next((n for i, n in enumerate(lengths) if x < sum(list(lengths.values())[:i + 1])), max(lengths))
+            mode = self.mode(phase, generator) if length > min(lengths) or len(lengths) == 1 else "dense"
+            batch = [t.to(self.device, non_blocking=True) for t in next(loaders[length])]
             try:
                 result = self.step(*batch, mode, phase, self.factor(before + spent))
             except Exception as problem:  # noqa: BLE001 - a leg must not end because one way of attention does not run here
@@ -203,24 +203,30 @@ class Leg:
                 for w in self.model.weights.values():
                     w.grad = None
                 continue
-            self.steps, self.tokens, steps = self.steps + 1, self.tokens + tokens, steps + 1
-            if not from_short:
-                sums[names.index(mode)] += result
-                count[names.index(mode)] += 1
+            tokens = batch[0].numel()
+            self.steps, self.tokens, steps, done = self.steps + 1, self.tokens + tokens, steps + 1, done + tokens
+            total, count = sums.get((length, mode), (0.0, 0))
+            sums[length, mode] = total + result, count + 1
             if time.time() - logged > 10:
-                self.log(length, sums, count, steps * tokens / (time.time() - logged), before + spent)
-                sums.zero_()
-                count, steps, logged = [0, 0, 0], 0, time.time()
-        if any(count):
-            self.log(length, sums, count, steps * tokens / (time.time() - logged), before + time.time() - begun)
+                self.log(sums, steps, done / (time.time() - logged), before + spent)
+                sums, steps, done, logged = {}, 0, 0, time.time()
+        if sums:
+            self.log(sums, steps, done / (time.time() - logged), before + time.time() - begun)
 
-    def log(self, length, sums, count, speed, planned):
+    def loaders(self, phase, seed):
+        """One for each length; the workers are shared by tokens, longer rows cost more time for each."""
+        batch = {n: phase.get("tokens", TOKENS if n <= 4096 else TOKENS // 2) for n in phase["lengths"]}
+        work = {n: share * batch[n] * (1 if n <= 2048 else 3) for n, share in phase["lengths"].items()}
+        shares = {n: max(1, round(self.a.workers * work[n] / sum(work.values()))) if self.a.workers else 0 for n in work}
+        return {n: batches(n, batch[n], 48, seed + 50 * i, shares[n]) for i, n in enumerate(batch)}
+
+    def log(self, sums, steps, speed, planned):
         parts = []
-        for name, (loss, right, total, ranking), n in zip(("dense", "tail", "sparse"), sums.tolist(), count):
-            if n:
-                parts.append(f"{name} x{n}: loss {loss / n:.3f} answer tokens {right / max(1, total):.4f} ranking {ranking / n:.3f}")
+        for (length, mode), (total, n) in sorted(sums.items()):
+            loss, right, answers, ranking = total.tolist()
+            parts.append(f"{length} {mode} x{n}: loss {loss / n:.3f} right {right / max(1, answers):.4f} ranking {ranking / n:.2f}")
         memory = torch.cuda.max_memory_allocated() / 2 ** 30 if self.device == "cuda" else 0
-        print(f"{time.time() - self.start:6.1f} s  length {length}  {'  '.join(parts)}  rate {self.factor(planned):.2f}  "
+        print(f"{time.time() - self.start:6.1f} s  {'  '.join(parts)}  rate {self.factor(planned):.2f}  "
               f"{speed / 1e6:.3f} Mtok/s  {memory:.0f} GiB", flush=True)
 
 
