@@ -36,8 +36,8 @@ PLANS = {
         dict(lengths={1024: 0.2, 32768: 0.8}, seconds=130, selection=0.1, sparse=0.15, tail=0.55),
     ],
     "third": [
-        dict(lengths={1024: 0.8, 4096: 0.2}, seconds=120, jumps=0.4, selection=0.1, tail=0.3),
-        dict(lengths={1024: 0.3, 4096: 0.2, 16384: 0.2, 32768: 0.3}, seconds=390, jumps=0.4, selection=0.2, sparse=0.2, tail=0.55),
+        dict(lengths={1024: 0.8, 4096: 0.2}, seconds=80, jumps=0.4, selection=0.1, tail=0.3),
+        dict(lengths={1024: 0.3, 4096: 0.2, 16384: 0.2, 32768: 0.3}, seconds=280, jumps=0.4, selection=0.2, sparse=0.2, tail=0.55),
     ],
     "tiny": [
         dict(lengths={256: 1}, seconds=20, tokens=2048),
