@@ -86,7 +86,9 @@ impl GpuEngine {
             self.recorder.submit(self.model.gpu())?;
         }
         match wanted.next {
-            Some(next) if !wanted.check_numbers => self.encode_ahead(self.model.step(start + ids.len(), 1, next), wanted),
+            Some(next) if !wanted.check_numbers => {
+                self.encode_ahead(self.model.step(start + ids.len(), 1, next), wanted)
+            }
             _ => Ok(()),
         }
     }
