@@ -108,6 +108,11 @@ async function repeat(dispatch) {
     });
     device.queue.submit([encoder.finish()]);
     const error = await device.popErrorScope();
+    // The null backend has only the workgroup memory that every device has, and kernels take what their adapter had.
+    if (error && !runs && error.message.includes('workgroup storage')) {
+        roomier += 1;
+        return 0;
+    }
     if (error) return error.message;
     let worst = 0;
     for (const { binding, staging } of reads) {
@@ -123,6 +128,7 @@ async function repeat(dispatch) {
 // Cooperative matrices are no part of WGSL; Tint has no name for them.
 const ours = (text) => !text.includes('wgpu_cooperative_matrix') && (wanted.includes('subgroups') || !text.includes('enable subgroups'));
 let failed = 0;
+let roomier = 0;
 const say = (what, problem) => {
     failed += 1;
     console.log(`WRONG ${what}: ${problem}`);
@@ -148,6 +154,7 @@ for (const file of shaders ? readdirSync(shaders) : []) {
     texts += 1;
     if (problem) say(file, problem);
 }
+if (roomier) console.log(`${roomier} dispatches want more workgroup memory than the null backend has: compiled, no pipeline made`);
 console.log(`${dispatches} dispatches ${runs ? 'repeated' : 'compiled'}, ${texts} variants compiled by Tint, ${failed} wrong`);
 device.destroy();
 process.exit(failed || dispatches === 0 ? 1 : 0);

@@ -1,6 +1,8 @@
 //! The device is destroyed in the middle of things: while the model loads, in a prompt, in an answer, in the selection of
 //! blocks, and again while the first loss is being made good. The bits of every logit must be those of an undisturbed run.
 
+use std::time::Duration;
+
 use foveal::error::{Error, Result};
 use foveal::gpu::{FaultPoint, Faults};
 use foveal::model::Attention;
@@ -28,6 +30,8 @@ fn converse_and(session: &mut Session, hear: &mut dyn FnMut()) -> Result<Outcome
     let mut outcome = Outcome::default();
     session.set_attention(Attention::Auto);
     session.set_trace(true);
+    // A submit for each dispatch, however fast or busy the device is: the same number in every run.
+    session.set_submit_budget(Duration::ZERO);
     let (mut lost, mut restored) = (0, 0);
     let mut report = |recovery| {
         if matches!(recovery, Recovery::Lost(_)) {
@@ -89,16 +93,23 @@ fn a_lost_device_changes_nothing_wherever_it_happens() {
             let gpu = gpu_with(&faults).unwrap();
             let mut session =
                 load(&gpu, "minicpm_sparse", &options()).unwrap_or_else(|error| panic!("{what}: {error}"));
+            // How uploads are cut into submits depends on the speed of the device at that moment: this run's own counts say
+            // whether the loss came in the loading, where the work may be first to notice, or in the work.
+            let loaded = faults.count(point);
             let got = converse(&mut session).unwrap_or_else(|error| panic!("{what}: {error}"));
             assert_eq!(got.lost, got.restored, "{what}");
-            // How a prompt is cut depends on the speed of the device: the last times may not come.
-            if *time > loading && faults.count(point) >= *time {
+            assert!(got.lost <= 1, "{what}: reported {} times", got.lost);
+            if *time > loaded && faults.count(point) >= *time {
                 assert_eq!(got.lost, 1, "{what}: reported once");
             }
             reported += got.lost;
             same(&what, &got, &wanted);
         }
-        assert!(point == FaultPoint::Compile || point == FaultPoint::Allocate || reported >= 3, "{}", point.name());
+        assert!(
+            point == FaultPoint::Compile || point == FaultPoint::Allocate || reported >= 3,
+            "{}: {reported}",
+            point.name()
+        );
         table.push(format!("{}: {} losses ({reported} after loading), nothing changed", point.name(), times.len()));
     }
     eprintln!("{}", table.join("\n"));
