@@ -97,7 +97,7 @@ class Facts:
 
     def value(self, kind):
         w = self.w
-        n = w.one(NUMBERS) if w.chance(0.4) else str(w.between(2, 400))
+        n = w.one(NUMBERS) if w.chance(0.35) else w.one([str(w.between(2, 400)), str(w.between(2, 400)), f"{w.between(0, 90)}.{w.between(1, 9)}"])
         make = {
             "price": lambda: w.one([f"${w.between(2, 999)}", f"£{w.between(2, 99)}.{w.between(10, 99)}", f"€{w.between(2, 9999)}", f"{n} {w.one(['euros', 'dollars', 'pounds', 'crowns', 'francs', 'shillings', 'cents'])}", f"{w.between(1, 90)},{w.between(100, 999)} {w.one(['euros', 'dollars', 'pounds'])}", f"{n} euros a {w.one(['month', 'piece', 'night', 'kilo', 'year', 'day'])}"]),
             "weight": lambda: f"{n} {w.one(['kg', 'kilos', 'grams', 'g', 'pounds', 'tonnes', 'kilograms'])}",
@@ -230,7 +230,7 @@ class Facts:
         if ("food", food) in self.known:
             return None
         self.known.add(("food", food))
-        n = w.one(NUMBERS[:8]) if w.chance(0.25) else w.one([str(w.between(1, 12)), str(10 * w.between(2, 90)), "1/2", "half"])
+        n = w.one(NUMBERS[:8]) if w.chance(0.25) else w.one([str(w.between(1, 12)), str(10 * w.between(2, 90)), f"{w.between(0, 9)}.{w.between(1, 9)}", "1/2", "half"])
         if w.chance(0.4):
             foods = plural(food)
             n = str(w.between(2, 24)) if w.chance(0.7) else w.one(NUMBERS)
@@ -252,7 +252,7 @@ class Facts:
         n = w.one([str(w.between(2, 90)), f"{w.between(2, 20)}-{w.between(21, 60)}", w.one(NUMBERS), f"{w.between(2, 20)} to {w.between(21, 60)}"])
         how_long = f"{n} {w.one(['minutes', 'minutes', 'min', 'hours'])}"
         text = f"{base} {what} for {how_long}"
-        questions = [(w.one([f"How long do I {base} {what}?", f"How long should {what} be {past}?", f"For how long must I {base} {what}?", f"How long does the {ing} take?", f"How long do you {base} {what}?"]), how_long)]
+        questions = [(w.one([f"How long do I {base} {what}?", f"How long should {what} be {past}?", f"For how long must I {base} {what}?", f"How long does the {ing} take?", f"How long {'do' if what in ('they',) else 'does'} {what} {base}?", f"How long do you {base} {what}?"]), how_long)]
         if w.chance(0.5):
             heat = f"{w.between(50, 260)} {w.one(['degrees', '°C', 'degrees Celsius', 'C'])}" if w.chance(0.7) else w.one(["medium heat", "low heat", "high heat", "gas mark 6"])
             text = f"{base} {what} {'at' if heat[0].isdigit() else 'on' if 'heat' in heat else 'at'} {heat} for {how_long}"
@@ -273,7 +273,64 @@ class Facts:
         what = "Who" if noun in ("player", "speaker", "winner", "guest", "candidate", "helper", "customer", "contact", "student", "child") else "When" if noun in ("bus", "train", "ferry", "flight", "class") else "What"
         return text, [(f"{what} {be} the {adjective} {noun}{of}?", value), (f"Which {noun}{of} {be} the {adjective}{' one' if adjective in ('only', 'main', 'other', 'next') else ''}?" if what != "When" else f"When does the {adjective} {noun}{of} leave?", value)]
 
+    def contact(self):
+        """Who, where and the number in one line: "Dr. Hall, Mill Lane 7, tel. 33 18"."""
+        w = self.w
+        who = w.one([f"Dr. {w.surname()}", f"Mrs {w.surname()}", f"Mr {w.surname()}", w.company(), f"the {w.one(JOBS)}", w.person().text])
+        if ("contact", who) in self.known:
+            return None
+        self.known.add(("contact", who))
+        street = f"{w.surname()} {w.one(['Street', 'Road', 'Lane', 'Square', 'Avenue'])} {w.between(1, 150)}"
+        phone, role = self.value("phone"), w.one(["", "", f"nearest {w.one(['doctor', 'dentist', 'vet', 'garage', 'chemist', 'shop', 'bank', 'baker'])}: ", f"{w.one(JOBS)}: "])
+        text = f"{role}{who}, {street}, {w.one(['tel. ', 'phone ', 'telephone ', 'tel ', 'mobile ', ''])}{phone}"
+        questions = [(w.one([f"What is the {w.one(['phone number', 'telephone number', 'number'])} of {who}?", f"How can I reach {who}?", f"What number does {who} have?"]), phone), (w.one([f"Where is {who}?", f"What is the address of {who}?", f"Where do I find {who}?"]), street)]
+        if role and "nearest" in role:
+            questions.append((f"Who is the {role[:-2]}?", who))
+        return text, questions
+
+    def login(self):
+        """A name and a secret beside each other, of which one is asked for."""
+        w = self.w
+        what = w.one(["wifi", "alarm", "network", "account", "printer", "guest computer", "website", "e-mail account", "safe", "gate", "booking", "calendar", "archive"])
+        if ("login", what) in self.known:
+            return None
+        self.known.add(("login", what))
+        name = w.one([w.made_up() + str(w.between(1, 99)), w.town() + w.one(["Net", "Guest", "Home"]), w.one(w.first).lower() + str(w.between(1, 99)), w.surname().lower()])
+        secret, called = w.code(), w.one(["password", "password", "code", "key", "PIN"])
+        user = w.one(["user", "name", "login", "user name"])
+        text = w.one([f"{what}: {name}, {called} {w.one(['is ', '', '= '])}{secret}", f"the {what} is called {name} and the {called} is {secret}", f"{what}: {user} {name}, {called} {secret}", f"log in to the {what} as {name} with the {called} {secret}"])
+        questions = [(w.one([f"What is the {what} {called}?", f"What is the {called} of the {what}?", f"Which {called} does the {what} have?", f"What {called} do I need for the {what}?"]), secret)]
+        if "called" in text or user in text:
+            questions.append((f"What is the {what} called?" if "called" in text else f"What is the {user} for the {what}?", name))
+        return text, questions
+
+    def goes(self):
+        """Where something is to be put, in the short words of a note."""
+        w = self.w
+        thing = w.one([w.one(EVERYDAY), w.noun("substance"), w.one(FOODS), plural(w.one(EVERYDAY)), "rubbish", "waste paper", "post", "cardboard", "washing"])
+        if ("goes", thing) in self.known:
+            return None
+        self.known.add(("goes", thing))
+        where = f"{w.one(['to', 'into', 'in', 'on', 'under', 'behind', 'next to'])} the {w.one([w.one(EVERYDAY), w.noun('artifact'), w.noun('place')])}" + w.one(["", "", f" {w.place()}"])
+        many = thing.endswith("s") and not thing.endswith("ss")
+        text = w.one([f"the {thing} {'go' if many else 'goes'} {where}", f"{thing} {where}", f"{thing} {where}", f"{thing} {'belong' if many else 'belongs'} {where}", f"{thing}: {where}"])
+        return text, [(w.one([f"Where {'do' if many else 'does'} the {thing} {w.one(['go', 'belong'])}?", f"Where do I put the {thing}?", f"Where should I put the {thing}?"]), where)]
+
+    def explained(self):
+        """"The quietest month was May because of the rain", and why."""
+        w = self.w
+        found = self.copula()
+        if found is None:
+            return None
+        text, questions = found
+        matched = re.match(r"the ([\w ]+?) (is|was|will be) (.+)$", text)
+        if not matched:
+            return found
+        head, be, value = matched.groups()
+        reason = w.reason()
+        return f"{text} {reason}", questions + [(f"Why {be.split()[0]} {value} the {head}?", reason) if be != "will be" else (f"Why will {value} be the {head}?", reason)]
+
     def any(self):
         x = self.w.r()
-        make = self.copula if x < 0.1 else self.attribute if x < 0.72 else self.role if x < 0.84 else self.change if x < 0.92 else self.listing
-        return make()
+        kinds = [(0.07, self.copula), (0.10, self.explained), (0.13, self.contact), (0.15, self.login), (0.17, self.goes), (0.74, self.attribute), (0.85, self.role), (0.93, self.change), (1.1, self.listing)]
+        return next(make for share, make in kinds if x < share)()

@@ -1,6 +1,6 @@
 """Training, in one leg of at most ten minutes that can go on from the checkpoint of another.
 
-    python3 train.py --out DIR [--resume DIR] [--plan first|second|third|tiny] [--seconds 560] [--no-selection-loss]
+    python3 train.py --out DIR [--resume DIR] [--plan first|second|third|fourth|tiny] [--seconds 560] [--no-selection-loss]
 
 A plan is a list of phases: the lengths of the rows with their shares of the steps, seconds, and how the steps on rows longer than the
 shortest are shared between dense, sparse ("every token selects") and tail ("only the questions select"). Time, not steps, ends a
@@ -38,6 +38,10 @@ PLANS = {
     "third": [
         dict(lengths={1024: 0.8, 4096: 0.2}, seconds=80, jumps=0.4, selection=0.1, tail=0.3),
         dict(lengths={1024: 0.3, 4096: 0.2, 16384: 0.2, 32768: 0.3}, seconds=280, jumps=0.4, selection=0.2, sparse=0.2, tail=0.55),
+    ],
+    "fourth": [
+        dict(lengths={1024: 0.7, 4096: 0.3}, seconds=60, jumps=0.4, selection=0.1, tail=0.3),
+        dict(lengths={1024: 0.25, 4096: 0.15, 8192: 0.2, 16384: 0.25, 32768: 0.15}, seconds=455, jumps=0.4, selection=0.1, sparse=0.2, tail=0.5),
     ],
     "tiny": [
         dict(lengths={256: 1}, seconds=20, tokens=2048),
