@@ -5,7 +5,7 @@
 // The list is ascending and ends with the query's own block, so the tokens to read are the first `total` slots of the
 // list, with no mask: slot s is token s % BLOCK of block ids[s / BLOCK]. A workgroup takes 64 slots at a time for up to 16
 // heads of a group, which share every key and value that is loaded. `prefill` walks all slots with a running maximum, a
-// workgroup per token and KV head; `decode` takes one tile per workgroup and leaves sums for attend_sparse_merge.wgsl:
+// workgroup per token and KV head; `decode` takes one tile per workgroup and leaves sums for attend_merge.wgsl:
 // 96 x 2 workgroups for the 8B shape, which read 6.3 MB, 1.5 us at an H200's rate.
 //
 // Floor of prefill at 128K tokens, 32 heads of 128: 13 TFLOP and 0.8 TB of keys and values, which only caches can serve;
@@ -22,7 +22,7 @@ const HEAD_TILES: u32 = (GROUP + TILE_HEADS - 1u) / TILE_HEADS;
 const KV_HEADS: u32 = HEADS / GROUP;
 const COLUMNS: u32 = HEAD_DIM / 2u;      // pairs of values, one per lane of a quad
 const LANES_PER_HEAD: u32 = 16u;         // GROUP_SIZE / TILE_HEADS
-const PARTIAL: u32 = HEAD_DIM + 2u;      // weighted values, maximum, sum of weights
+const PARTIAL: u32 = HEAD_DIM + 4u;      // weighted values, maximum, sum of weights
 
 struct Params {
     start: u32,      // position of token 0

@@ -223,6 +223,7 @@ pub fn generate(
     let ended = Instant::now();
     let first = first_token.unwrap_or(ended);
     answer.first_token_seconds = seconds(first - started);
+    tracing::info!("first token after {:.0} ms", answer.first_token_seconds * 1e3);
     answer.decode_seconds = seconds(ended - first);
     Ok(answer)
 }

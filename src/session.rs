@@ -17,7 +17,7 @@ use crate::block_marks::BlockMarks;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, OpTime};
 use crate::kv_cache::KvCache;
-use crate::model::{Attention, LoadOptions, MemoryPlan, Mode, Model, ModelConfig, Progress};
+use crate::model::{Attention, Form, LoadOptions, MemoryPlan, Mode, Model, ModelConfig, Progress};
 use crate::ops::top_logits::Top;
 use crate::reference::{self, CpuCache, CpuModel};
 use crate::trace::StepTrace;
@@ -131,6 +131,23 @@ impl Session {
             Engine::Gpu(engine) => engine.recorder.profile(engine.model.gpu()),
             Engine::Cpu(_) | Engine::Lost => Ok(()),
         }
+    }
+
+    /// Bytes of the cache that a step at `position` reads in all layers.
+    pub fn cache_bytes_read(&self, position: usize) -> u64 {
+        let config = self.config();
+        let (heads, settings) = (config.heads, config.sparse.settings);
+        let Some(kv) = self.memory().map(|memory| memory.kv) else { return 0 };
+        let token = (heads.kv_heads * kv.token_bytes(heads.head_dim)) as u64;
+        let read = match config.sparse.mode(self.attention, position + 1) {
+            Mode::Dense => (position + 1) as u64 * token,
+            Mode::Sparse => {
+                let compressed = settings.fine_keys(position + 1) + settings.coarse_keys(position + 1);
+                settings.tokens_read(position) as u64 * token
+                    + (compressed * heads.kv_heads * heads.head_dim * 2) as u64
+            }
+        };
+        read * config.layers as u64
     }
 
     /// What the device's memory was planned to hold; nothing on the processor.
@@ -331,8 +348,9 @@ impl Session {
             match &mut self.engine {
                 Engine::Gpu(engine) => {
                     let (recorder, cache) = (&mut engine.recorder, &engine.cache);
-                    engine.model.record_layers(recorder, cache, ids, start, mode, self.check_numbers)?;
-                    scores.extend(engine.model.score(&mut engine.recorder, targets)?);
+                    let form = if self.check_numbers { Form::Checked } else { Form::Usual };
+                    engine.model.record_layers(recorder, cache, ids, start, mode, form)?;
+                    scores.extend(engine.model.score(&mut engine.recorder, targets, form)?);
                 }
                 Engine::Cpu(engine) => {
                     let states = engine.model.layers(&mut engine.cache, ids, start, mode)?.states;

@@ -35,14 +35,17 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
     Some(match kernel {
         "rms_norm" => with(row(&[&[256, 6], &[256, 4096]]), &[("EPSILON", F32(1e-6))]),
         "add_rms_norm" => with(
-            sets(&["GROUP_SIZE", "WIDTH", "TURNS", "CHUNK"], &[&[256, 16, 1, 16], &[256, 4096, 2, 32]]),
+            sets(
+                &["GROUP_SIZE", "WIDTH", "TURNS", "CHUNK", "CHUNKS"],
+                &[&[256, 16, 1, 16, 1], &[256, 4096, 2, 32, 128]],
+            ),
             &[("EPSILON", F32(1e-6)), ("SPLIT", Bool(true))],
         ),
         "swiglu" => with(
-            sets(&["GROUP_SIZE", "WIDTH", "CHUNK"], &[&[64, 16, 16], &[64, 16_384, 32]]),
+            sets(&["GROUP_SIZE", "WIDTH", "CHUNK", "CHUNKS"], &[&[64, 16, 16, 1], &[64, 16_384, 32, 512]]),
             &[("SPLIT", Bool(false)), ("SCALE", F32(0.015_625))],
         ),
-        "argmax" | "log_probs" => sets(&["GROUP_SIZE"], &[&[256]]),
+        "argmax" | "log_probs" | "copy" => sets(&["GROUP_SIZE"], &[&[256]]),
         "top_logits" => sets(&["GROUP_SIZE", "KEEP"], &[&[256, 64]]),
         "embed" => sets(&["GROUP_SIZE", "COLS", "GROUP"], &[&[64, 128, 16], &[64, 4096, 128]]),
         "matvec" => sets(&["GROUP_SIZE", "COLS", "GROUP", "ROWS"], &[&[64, 128, 16, 4], &[128, 4096, 128, 4]]),
@@ -55,6 +58,32 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
         ),
         "quantize_row" => with(sets(&["GROUP_SIZE", "CHUNK"], &[&[64, 16], &[64, 32]]), &[("SPLIT", Bool(true))]),
         "matmul" => sets(&["COLS", "GROUP"], &[&[128, 16], &[4096, 128]]),
+        "matmul_int8" => sets(&["COLS", "GROUP"], &[&[128, 32], &[4096, 128]]),
+        "matvec_normed" | "matvec_swiglu" | "matvec_add" | "matvec_rope_and_store" => {
+            let numbers = [
+                "GROUP_SIZE",
+                "LANES",
+                "SUBGROUP",
+                "UNROLL",
+                "COLS",
+                "GROUP",
+                "OUT_CHUNK",
+                "HEADS",
+                "KV_HEADS",
+                "HEAD_DIM",
+            ];
+            let values: &[&[u32]] =
+                &[&[256, 32, 32, 1, 128, 32, 16, 1, 1, 32], &[512, 64, 64, 4, 4096, 128, 32, 32, 2, 128]];
+            let floats = [("EPSILON", F32(1e-6)), ("SCALE", F32(0.015_625)), ("SPLIT", Bool(true))];
+            with(sets(&numbers, values), &floats)
+        }
+        "attend_merge" => with(
+            sets(
+                &["GROUP_SIZE", "HEAD_DIM", "SLICES", "CHUNK", "CHUNKS"],
+                &[&[256, 32, 32, 16, 64], &[256, 96, 10, 32, 6], &[256, 128, 8, 32, 128]],
+            ),
+            &[("SPLIT", Bool(true))],
+        ),
         "coop/matmul" => {
             sets(&["COLS", "GROUP", "M", "SUBGROUP", "LOADS"], &[&[128, 16, 8, 8, 8], &[4096, 128, 16, 32, 4]])
         }
@@ -88,9 +117,6 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
                 set.extend([("TOKENS", U32(4)), ("STAGED", U32(keys)), ("STAGED_TILES", U32(keys / side))]);
             }
             sets
-        }
-        "attend_sparse_merge" => {
-            sets(&["GROUP_SIZE", "HEAD_DIM", "SLICES"], &[&[256, 32, 16], &[256, 96, 5], &[256, 128, 4]])
         }
         _ => return None,
     })
@@ -159,7 +185,10 @@ fn value(set: &Constants, wanted: &str) -> u32 {
 fn choices(kernel: &str) -> Vec<Vec<(String, String)>> {
     let mut all = vec![Vec::new()];
     for slot in slots(kernel) {
-        let names: Vec<String> = variants(&slot).into_iter().map(|(name, _)| name).collect();
+        let mut names: Vec<String> = variants(&slot).into_iter().map(|(name, _)| name).collect();
+        // What goes on with its results reads rounded rows only.
+        let rounded_only = slots(kernel).iter().any(|other| other == "row_products");
+        names.retain(|name| slot != "products" || !rounded_only || name.ends_with("int8"));
         assert!(!names.is_empty(), "{kernel} imports {slot}, of which there is no file in shaders/pieces");
         if names != [""] {
             let extend = |chosen: &Vec<(String, String)>, name: &String| {

@@ -14,6 +14,9 @@ const SHARED: &[&str] = &[
     "head_shape",
     "matrix",
     "row_out",
+    "row_products",
+    "attend_merge",
+    "rounded",
     "sparse_shapes",
     "dot",
     "forward",
@@ -25,7 +28,7 @@ const SHARED: &[&str] = &[
 
 /// Kernels that are stages of an op of another name.
 const STAGES: &[(&str, &str)] =
-    &[("attend_sparse_merge", "attend_sparse"), ("matvec_wide", "matvec"), ("score_blocks_decode", "score_blocks")];
+    &[("matmul_int8", "matmul"), ("matvec_wide", "matvec"), ("score_blocks_decode", "score_blocks")];
 
 /// Modules from the ground up. Each may import itself, its own level and what stands before it.
 const LAYERS: &[&[&str]] = &[

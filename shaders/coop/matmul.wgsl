@@ -5,12 +5,13 @@ enable wgpu_cooperative_matrix;
 //     out[t, first_out + r] = sum over c of weight[r, c] * x[t, c]
 //
 // A workgroup of four subgroups computes 8 M tokens x 8 M rows, each subgroup a quarter as 4 x 4 matrices. Both operands
-// pass through workgroup memory DEPTH columns at a time as f16. The matrices have names of their own because an array of
+// pass through workgroup memory DEPTH columns at a time as f16, the next ones fetched as they lie in memory while matrices
+// are multiplied. The matrices have names of their own because an array of
 // them would not stay in registers: 35 TFLOP/s on an H200 with arrays, 190 with names. Rows of x and of out are padded
 // to whole tiles, so nothing is checked at the edge of the tokens; the matrix must have whole tiles of rows.
 // Host: src/ops/matmul.rs. Twin: src/reference/matmul.rs.
 //
-//#import weights               weights_eight
+//#import weights               Packed, weights_fetch, weights_unpack
 //#import numbers               Eight
 //#const  COLS M SUBGROUP LOADS    M: side of a cooperative matrix; COLS is a multiple of DEPTH; LOADS per lane and tile
 
@@ -34,22 +35,13 @@ const STRIDE: u32 = DEPTH / 4u + 2u;
 var<workgroup> x_tile: array<vec4<f16>, TILE * STRIDE>;
 var<workgroup> weight_tile: array<vec4<f16>, TILE * STRIDE>;
 
-fn stage(lane: u32, first_token: u32, first_row: u32, column: u32) {
-    // All loads before the first store, so that they wait for memory together.
-    //#repeat i LOADS
-    let line_@i = (lane + @i * LANES) / (DEPTH / 8u);
-    let eighth_@i = (lane + @i * LANES) % (DEPTH / 8u);
-    let activations_@i = x[(first_token + line_@i) * (COLS / 8u) + column + eighth_@i];
-    let weights_@i = weights_eight(first_row + line_@i, column + eighth_@i);
-    //#end
-    //#repeat i LOADS
-    let at_@i = line_@i * STRIDE + eighth_@i * 2u;
-    let eight_@i = unpack_eight(activations_@i);
-    x_tile[at_@i] = vec4<f16>(eight_@i.low);
-    x_tile[at_@i + 1u] = vec4<f16>(eight_@i.high);
-    weight_tile[at_@i] = vec4<f16>(weights_@i.low);
-    weight_tile[at_@i + 1u] = vec4<f16>(weights_@i.high);
-    //#end
+fn stage(at: u32, activations: vec4<u32>, packed: Packed) {
+    let eight = unpack_eight(activations);
+    x_tile[at] = vec4<f16>(eight.low);
+    x_tile[at + 1u] = vec4<f16>(eight.high);
+    let weights = weights_unpack(packed);
+    weight_tile[at] = vec4<f16>(weights.low);
+    weight_tile[at + 1u] = vec4<f16>(weights.high);
 }
 
 @compute @workgroup_size(LANES)
@@ -67,9 +59,25 @@ fn main(
     var sum_@t_@r: coop_matMxM<f32, C>;
     //#end
     //#end
+    //#repeat i LOADS
+    let line_@i = (lane + @i * LANES) / (DEPTH / 8u);
+    let eighth_@i = (lane + @i * LANES) % (DEPTH / 8u);
+    let x_at_@i = (first_token + line_@i) * (COLS / 8u) + eighth_@i;
+    let at_@i = line_@i * STRIDE + eighth_@i * 2u;
+    var activations_@i = x[x_at_@i];
+    var packed_@i = weights_fetch(first_row + line_@i, eighth_@i);
+    //#end
     for (var column = 0u; column < COLS / 8u; column += DEPTH / 8u) {
-        stage(lane, first_token, first_row, column);
+        //#repeat i LOADS
+        stage(at_@i, activations_@i, packed_@i);
+        //#end
         workgroupBarrier();
+        // After the last columns these again, in vain.
+        let ahead = min(column + DEPTH / 8u, COLS / 8u - DEPTH / 8u);
+        //#repeat i LOADS
+        activations_@i = x[x_at_@i + ahead];
+        packed_@i = weights_fetch(first_row + line_@i, ahead + eighth_@i);
+        //#end
         for (var k = 0u; k < DEPTH / 4u; k += M / 4u) {
             //#repeat r 4
             let b_@r = coopLoad<coop_matMxM<f16, B>>(&weight_tile[(row + @r * M) * STRIDE + k], STRIDE);

@@ -11,7 +11,7 @@ const CHUNK: u32 = 32u;
 @group(0) @binding(0) var<storage, read> x: array<vec4<u32>>;           // (COLS / 16), of each eight the even ones first
 @group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>;      // (rows, COLS / 32), first weight in the low bits
 @group(0) @binding(2) var<storage, read> scales: array<u32>;            // (rows, COLS / GROUP), f16 scale low, bias high
-@group(0) @binding(3) var<storage, read> x_steps: array<vec2<f32>>;     // (COLS / 32), step, step * sum of the integers
+@group(0) @binding(3) var<storage, read> x_steps: array<vec2<f32>>;     // (2 COLS / 32): step, step * sum; squares
 
 struct Activations {
     low: vec4<u32>,

@@ -12,7 +12,7 @@ const CHUNK: u32 = 16u;
 @group(0) @binding(0) var<storage, read> x: array<vec4<u32>>;           // (COLS / 16)
 @group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>;      // (rows, COLS / 16), first weight in the low bits
 @group(0) @binding(2) var<storage, read> scales: array<u32>;            // (rows, COLS / GROUP), f16 scale low, bias high
-@group(0) @binding(3) var<storage, read> x_steps: array<vec2<f32>>;     // (COLS / 16), step, step * sum of the integers
+@group(0) @binding(3) var<storage, read> x_steps: array<vec2<f32>>;     // (2 COLS / 16): step, step * sum; squares
 
 struct Activations {
     a: vec4<u32>,

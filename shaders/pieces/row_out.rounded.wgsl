@@ -2,11 +2,11 @@
 //
 //#import numbers    Eight, pack_halves, unpack_eight
 //#import round      largest_of, steps_per_one, round_eight
-//#const  GROUP_SIZE CHUNK
+//#const  GROUP_SIZE CHUNK CHUNKS    CHUNKS: of the whole row
 
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<u32>>;        // (columns / 8) eights of f16
 @group(0) @binding(4) var<storage, read_write> integers: array<vec2<u32>>;   // (columns / 8) eights of i8
-@group(0) @binding(5) var<storage, read_write> steps: array<vec2<f32>>;      // (columns / CHUNK), step, step * sum
+@group(0) @binding(5) var<storage, read_write> steps: array<vec2<f32>>;      // (2 CHUNKS): step, step * sum; squares
 
 const PER_CHUNK: u32 = CHUNK / 8u;
 
@@ -39,5 +39,7 @@ fn store_eight(at: u32, value: Eight, lane: u32, at_work: bool) {
         }
         let step = most / 127.0;
         steps[at / PER_CHUNK] = vec2(step, step * f32(sum));
+        // The mark of a row that is normalised already: squares that come to one on average.
+        steps[CHUNKS + at / PER_CHUNK] = vec2(f32(CHUNK), 0.0);
     }
 }

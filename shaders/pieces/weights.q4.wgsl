@@ -8,26 +8,33 @@
 @group(0) @binding(1) var<storage, read> quants: array<u32>;            // (rows, COLS / 8), first weight in the low bits
 @group(0) @binding(2) var<storage, read> scales: array<u32>;            // (rows, COLS / GROUP), f16 scale low, bias high
 
-fn quants_eight(row: u32, eighth: u32) -> Eight {
-    let word = quants[row * (COLS / 8u) + eighth];
+// Eight weights as they lie in memory: their word, and scale and bias.
+alias Packed = vec2<u32>;
+
+fn weights_fetch(row: u32, eighth: u32) -> Packed {
+    return vec2(quants[row * (COLS / 8u) + eighth], scales[row * (COLS / GROUP) + eighth / (GROUP / 8u)]);
+}
+
+fn weights_unpack(packed: Packed) -> Eight {
+    let q = quants_of(packed.x);
+    let affine = unpack2x16float(packed.y);
+    return Eight(q.low * affine.x + affine.y, q.high * affine.x + affine.y);
+}
+
+fn quants_of(word: u32) -> Eight {
     let even = vec4<f32>(unpack4xU8(word & 0x0F0F0F0Fu));
     let odd = vec4<f32>(unpack4xU8((word >> 4u) & 0x0F0F0F0Fu));
     return Eight(vec4(even.x, odd.x, even.y, odd.y), vec4(even.z, odd.z, even.w, odd.w));
 }
 
-fn scale_and_bias(row: u32, eighth: u32) -> vec2<f32> {
-    return unpack2x16float(scales[row * (COLS / GROUP) + eighth / (GROUP / 8u)]);
-}
-
 fn weights_eight(row: u32, eighth: u32) -> Eight {
-    let q = quants_eight(row, eighth);
-    let affine = scale_and_bias(row, eighth);
-    return Eight(q.low * affine.x + affine.y, q.high * affine.x + affine.y);
+    return weights_unpack(weights_fetch(row, eighth));
 }
 
 // Sum of the eight weights times `x`: the scale is applied once, after the sum.
 fn weights_dot(row: u32, eighth: u32, x: Eight) -> f32 {
-    let affine = scale_and_bias(row, eighth);
+    let packed = weights_fetch(row, eighth);
+    let affine = unpack2x16float(packed.y);
     let sum = dot(x.low + x.high, vec4(1.0));
-    return affine.x * dot_eight(quants_eight(row, eighth), x) + affine.y * sum;
+    return affine.x * dot_eight(quants_of(packed.x), x) + affine.y * sum;
 }

@@ -8,24 +8,31 @@
 @group(0) @binding(1) var<storage, read> quants: array<vec2<u32>>;      // (rows, COLS / 8), first weight in the low bits
 @group(0) @binding(2) var<storage, read> scales: array<u32>;            // (rows, COLS / GROUP), f16 scale low, bias high
 
-fn quants_eight(row: u32, eighth: u32) -> Eight {
-    let words = quants[row * (COLS / 8u) + eighth];
-    return Eight(vec4<f32>(unpack4xU8(words.x)), vec4<f32>(unpack4xU8(words.y)));
+// Eight weights as they lie in memory: their words, and scale and bias.
+alias Packed = vec3<u32>;
+
+fn weights_fetch(row: u32, eighth: u32) -> Packed {
+    return vec3(quants[row * (COLS / 8u) + eighth], scales[row * (COLS / GROUP) + eighth / (GROUP / 8u)]);
 }
 
-fn scale_and_bias(row: u32, eighth: u32) -> vec2<f32> {
-    return unpack2x16float(scales[row * (COLS / GROUP) + eighth / (GROUP / 8u)]);
+fn weights_unpack(packed: Packed) -> Eight {
+    let q = quants_of(packed);
+    let affine = unpack2x16float(packed.z);
+    return Eight(q.low * affine.x + affine.y, q.high * affine.x + affine.y);
+}
+
+fn quants_of(packed: Packed) -> Eight {
+    return Eight(vec4<f32>(unpack4xU8(packed.x)), vec4<f32>(unpack4xU8(packed.y)));
 }
 
 fn weights_eight(row: u32, eighth: u32) -> Eight {
-    let q = quants_eight(row, eighth);
-    let affine = scale_and_bias(row, eighth);
-    return Eight(q.low * affine.x + affine.y, q.high * affine.x + affine.y);
+    return weights_unpack(weights_fetch(row, eighth));
 }
 
 // Sum of the eight weights times `x`: the scale is applied once, after the sum.
 fn weights_dot(row: u32, eighth: u32, x: Eight) -> f32 {
-    let affine = scale_and_bias(row, eighth);
+    let packed = weights_fetch(row, eighth);
+    let affine = unpack2x16float(packed.z);
     let sum = dot(x.low + x.high, vec4(1.0));
-    return affine.x * dot_eight(quants_eight(row, eighth), x) + affine.y * sum;
+    return affine.x * dot_eight(quants_of(packed), x) + affine.y * sum;
 }

@@ -3,25 +3,30 @@
 //! Every figure is the median of repetitions on a warm device, through the same session that the commands use. Depths
 //! are reached by filling the cache with random keys and values, which costs seconds instead of a prompt of that length.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Serialize;
 
+use crate::built_in;
 use crate::error::{Error, Result};
 use crate::gpu::{Feature, Gpu, GpuOptions, OpTime};
 use crate::model::{Attention, LoadOptions, Model, random};
 use crate::ops::CacheFormat;
 use crate::session::Session;
-use crate::weights::Format;
+use crate::weights::{Checkpoint, Format};
 
 /// What to measure.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// Random 4-bit weights of this shape: minicpm4.1-8b, minicpm4-0.5b or tiny
-    #[arg(long, default_value = "minicpm4.1-8b")]
+    #[arg(long, default_value = "minicpm4.1-8b", conflicts_with = "model")]
     shape: String,
+    /// Model folder or .gguf file in place of random weights
+    #[arg(long, value_name = "PATH")]
+    model: Option<PathBuf>,
     /// Tokens in the cache before each measurement
     #[arg(long, value_delimiter = ',', default_value = "0,8192,32768,131072")]
     depths: Vec<usize>,
@@ -55,6 +60,9 @@ pub struct BenchArgs {
     /// Adapter by number or part of its name
     #[arg(long)]
     device: Option<String>,
+    /// Copy what every token read with its result, as the window does
+    #[arg(long)]
+    trace: bool,
     /// Print GPU time by kernel for one step of each kind
     #[arg(long)]
     profile: bool,
@@ -62,7 +70,7 @@ pub struct BenchArgs {
     #[arg(long)]
     ops: bool,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["profile", "ops"])]
     json: bool,
 }
 
@@ -71,9 +79,15 @@ pub struct BenchArgs {
 struct Row {
     test: &'static str,
     depth: usize,
+    attention: Attention,
+    /// The median.
     tokens_per_second: f64,
+    /// Largest less smallest sample, of the median.
+    spread: f64,
     samples: Vec<f64>,
     longest_submit_ms: f64,
+    /// Bytes of weights and cache that a generated token must read, times its rate, of what a copy moves.
+    share_of_copy_bandwidth: Option<f64>,
 }
 
 /// Runs the measurements and prints them.
@@ -81,6 +95,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let options = GpuOptions {
         device: args.device.clone(),
         without: args.without.iter().copied().collect(),
+        cache_folder: Some(built_in::cache_folder().join("pipelines")),
         ..Default::default()
     };
     let gpu = Arc::new(Gpu::open(&options)?);
@@ -97,21 +112,40 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         ..Default::default()
     };
     let started = Instant::now();
-    let model = Model::random(&gpu, random::shape(&args.shape)?, format, &load)?;
-    eprintln!("{} in {:.1} s; {}", args.shape, started.elapsed().as_secs_f64(), model.memory.describe());
+    let (model, name) = match &args.model {
+        None => (Model::random(&gpu, random::shape(&args.shape)?, format, &load)?, args.shape.clone()),
+        Some(path) => {
+            let checkpoint = Checkpoint::open(path)?;
+            (Model::load(&gpu, &checkpoint, &load, &mut |_, _, _| Ok(()))?, path.display().to_string())
+        }
+    };
+    eprintln!("{name} in {:.1} s; {}", started.elapsed().as_secs_f64(), model.memory.describe());
+    let (planned, held) = (model.memory.total() >> 20, gpu.allocated_bytes() >> 20);
+    let token_bytes = model.bytes_per_token();
     let mut session = Session::with_model(model, Duration::from_millis(100))?;
     session.set_attention(args.attention);
+    session.set_trace(args.trace);
+    eprintln!("planned {planned} MiB, held {} MiB with the cache ({held} without)", gpu.allocated_bytes() >> 20);
+    let copy = super::bandwidth::of_copies(&gpu)?;
+    if let Some(copy) = copy {
+        eprintln!("copying moves {:.0} GB/s (read and written)", copy / 1e9);
+    }
+    if !args.json {
+        println!("| test | depth | attention | tok/s | spread | of copy bandwidth | longest submit |");
+        println!("|---|---|---|---|---|---|---|");
+    }
     let mut rows = Vec::new();
     for depth in &args.depths {
         session.pretend(*depth)?;
         for (test, count) in [("prompt", args.prompt), ("generation", args.generate)] {
             if count > 0 {
-                let row = measure(&mut session, test, *depth, count, args.repetitions)?;
+                let mut row = measure(&mut session, (test, args.attention), *depth, count, args.repetitions)?;
+                if test == "generation" {
+                    let read = token_bytes + session.cache_bytes_read(*depth + count / 2);
+                    row.share_of_copy_bandwidth = copy.map(|copy| row.tokens_per_second * read as f64 / copy);
+                }
                 if !args.json {
-                    println!(
-                        "{:>10} at {:>7}: {:>9.1} tok/s, longest submit {:.0} ms  {:?}",
-                        row.test, row.depth, row.tokens_per_second, row.longest_submit_ms, row.samples
-                    );
+                    println!("{}", row.markdown());
                 }
                 rows.push(row);
             }
@@ -127,7 +161,28 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     Ok(())
 }
 
-fn measure(session: &mut Session, test: &'static str, depth: usize, count: usize, repetitions: usize) -> Result<Row> {
+impl Row {
+    fn markdown(&self) -> String {
+        let share = self.share_of_copy_bandwidth.map_or("-".into(), |share| format!("{:.0} %", share * 100.0));
+        format!(
+            "| {} | {} | {} | {:.1} | {:.1} % | {share} | {:.0} ms |",
+            self.test,
+            self.depth,
+            self.attention,
+            self.tokens_per_second,
+            self.spread * 100.0,
+            self.longest_submit_ms
+        )
+    }
+}
+
+fn measure(
+    session: &mut Session,
+    (test, attention): (&'static str, Attention),
+    depth: usize,
+    count: usize,
+    repetitions: usize,
+) -> Result<Row> {
     let mut samples = Vec::new();
     // One more than counted: the first warms up.
     for repetition in 0..=repetitions {
@@ -135,13 +190,19 @@ fn measure(session: &mut Session, test: &'static str, depth: usize, count: usize
         let seconds = if test == "prompt" { prompt(session, depth, count)? } else { generation(session, count)? };
         if repetition > 0 {
             samples.push(count as f64 / seconds);
+        } else {
+            // Filling the cache at random is no step.
+            session.take_longest_submit();
         }
     }
     let mut sorted = samples.clone();
     sorted.sort_by(f64::total_cmp);
     let tokens_per_second = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
     let longest_submit_ms = session.take_longest_submit().as_secs_f64() * 1e3;
-    Ok(Row { test, depth, tokens_per_second, samples, longest_submit_ms })
+    let range = sorted.last().zip(sorted.first()).map_or(0.0, |(most, least)| most - least);
+    let spread = range / tokens_per_second.max(1e-9);
+    let share_of_copy_bandwidth = None;
+    Ok(Row { test, depth, attention, tokens_per_second, spread, samples, longest_submit_ms, share_of_copy_bandwidth })
 }
 
 fn prompt(session: &mut Session, depth: usize, count: usize) -> Result<f64> {

@@ -1,7 +1,7 @@
 //! `foveal bench --ops`: single ops at the sizes of a model, against ceilings measured on the same device.
 //!
-//! Matrix products in TFLOP/s (prefill) and GB/s of weights (decode); then one layer's attention over whole prompts and for
-//! one token, by context length, dense beside sparse. Times are the device's own, from time stamps.
+//! Matrix products in TFLOP/s (prefill) and GB/s of weights (decode), beside the bandwidth of a copy; then one layer's attention
+//! over whole prompts and for one token, by context length, dense beside sparse. Times are the device's own, from time stamps.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::ops::compress_keys::CompressKeysArgs;
 use crate::ops::score_blocks::ScoreBlocksArgs;
 use crate::ops::select_blocks::SelectBlocksArgs;
 use crate::ops::{
-    AttendDense, AttendSparse, CacheFormat, CachedTokens, CompressKeys, Matmul, Matrix, Matvec, ScoreBlocks,
-    SelectBlocks,
+    AttendDense, AttendSparse, CacheFormat, CachedTokens, CompressKeys, Matmul, Matrix, QuantizeRow, RoundedRows,
+    ScoreBlocks, SelectBlocks,
 };
 use crate::weights::{Format, PackedMatrix};
 
@@ -32,6 +32,9 @@ pub(super) fn run(
     (format, kv): (Format, CacheFormat),
     lengths: &[usize],
 ) -> Result<()> {
+    if let Some(copy) = super::bandwidth::of_copies(gpu)? {
+        println!("copying moves {:.0} GB/s (read and written)", copy / 1e9);
+    }
     products(gpu, config, format)?;
     super::bench_forms::run(gpu, config, format)?;
     println!("\none layer of attention, ms");
@@ -85,14 +88,20 @@ fn products(gpu: &Gpu, config: &ModelConfig, format: Format) -> Result<()> {
         matrix.write_rows(gpu, 0, &packed)?;
         let x = gpu.tensor("x", &[CHUNK, cols], Element::F16)?;
         let out = gpu.tensor("out", &[CHUNK, rows], Element::F32)?;
-        let (matmul, matvec) = (Matmul::new(gpu, cols, format)?, Matvec::new(gpu, cols, format)?);
-        let many = shortest(gpu, &mut |recorder| matmul.record(gpu, recorder, (&x, &matrix, &out), 0, CHUNK))?;
-        let one = shortest(gpu, &mut |recorder| matvec.record(gpu, recorder, (&x, &matrix, &out), 0))?;
+        let matmul = Matmul::new(gpu, cols, format)?;
+        let many = match matmul.layout() {
+            None => shortest(gpu, &mut |recorder| matmul.record(gpu, recorder, (&x, &matrix, &out), 0, CHUNK))?,
+            Some(layout) => {
+                let (quantize_row, rows) =
+                    (QuantizeRow::new(gpu, layout)?, RoundedRows::new(gpu, "rows", CHUNK, cols)?);
+                shortest(gpu, &mut |recorder| {
+                    quantize_row.record_rows(gpu, recorder, (&x, &rows), (CHUNK, cols))?;
+                    matmul.record_integers(gpu, recorder, (&rows, &matrix, &out), 0, CHUNK)
+                })?
+            }
+        };
         let teraflops = 2.0 * (rows * cols * CHUNK) as f64 / many / 1e6;
-        let gigabytes = matrix.bytes() as f64 / one / 1e3;
-        println!(
-            "  {name:<14} {rows:>6} x {cols:<6} {many:>9.0} us {teraflops:>6.1} TFLOP/s | {one:>7.1} us {gigabytes:>6.0} GB/s"
-        );
+        println!("  {name:<14} {rows:>6} x {cols:<6} {many:>9.0} us {teraflops:>6.1} TFLOP/s");
     }
     Ok(())
 }
@@ -160,7 +169,7 @@ impl LayerBench {
             compress: CompressKeys::new(gpu, heads, settings, kv)?,
             score: ScoreBlocks::new(gpu, heads, settings)?,
             select: SelectBlocks::new(gpu, heads, settings)?,
-            attend: AttendSparse::new(gpu, heads, settings, kv)?,
+            attend: AttendSparse::new(gpu, heads, settings, kv, &[])?,
         };
         let queries = gpu.tensor("queries", &[CHUNK, width], Element::F16)?;
         fill(gpu, &queries, 1)?;
@@ -173,7 +182,7 @@ impl LayerBench {
         let floats = |label: &str, count: usize| gpu.tensor(label, &[count], Element::F32);
         Ok(Self {
             length,
-            dense: AttendDense::new(gpu, heads, kv)?,
+            dense: AttendDense::new(gpu, heads, kv, &[])?,
             scratch: SparseScratch {
                 lse: floats("lse", sparse.score.lse_len(CHUNK, capacity))?,
                 scores: gpu.tensor("scores", &sparse.score.scores_shape(CHUNK, capacity), Element::F32)?,
@@ -199,7 +208,14 @@ impl LayerBench {
 
     fn dense_args(&self, start: usize, tokens: usize) -> AttendDenseArgs<'_> {
         let cache = &self.cache.tokens;
-        AttendDenseArgs { queries: &self.queries, cache, partial: &self.partial, out: &self.out, start, tokens }
+        AttendDenseArgs {
+            queries: &self.queries,
+            cache,
+            partial: &self.partial,
+            out: (&self.out).into(),
+            start,
+            tokens,
+        }
     }
 
     fn compress_args(&self, start: usize, tokens: usize) -> CompressKeysArgs<'_> {
@@ -219,7 +235,7 @@ impl LayerBench {
 
     fn attend_args(&self, start: usize, tokens: usize) -> AttendSparseArgs<'_> {
         let (cache, SparseScratch { ids, partials, .. }) = (&self.cache.tokens, &self.scratch);
-        AttendSparseArgs { q: &self.queries, cache, ids, partials, out: &self.out, start, tokens }
+        AttendSparseArgs { q: &self.queries, cache, ids, partials, out: (&self.out).into(), start, tokens }
     }
 
     /// A whole prompt, chunk by chunk.

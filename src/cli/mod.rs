@@ -4,6 +4,7 @@
 //! Exit codes: 0 success, 1 failure, 2 a command line that makes no sense. Results go to standard output, everything else
 //! to standard error. A reader that closes the pipe early (`foveal devices | head`) is no failure.
 
+mod bandwidth;
 pub mod bench;
 mod bench_forms;
 mod bench_ops;

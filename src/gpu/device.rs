@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
+use super::choices::Choices;
 use super::faults::{Fault, FaultPoint, Faults};
 use super::pipeline_cache::DiskCache;
 use super::{Element, Feature, Features, Tensor, adapter};
@@ -39,6 +41,7 @@ pub struct Gpu {
     pub options: GpuOptions,
     pub(super) limits: wgpu::Limits,
     pub(super) disk_cache: DiskCache,
+    choices: Choices,
     complaints: Arc<Complaints>,
     next_id: AtomicU64,
     allocated: Arc<AtomicU64>,
@@ -93,6 +96,7 @@ pub(super) fn instance() -> wgpu::Instance {
 impl Gpu {
     /// Opens the adapter that `options` names with all it offers.
     pub fn open(options: &GpuOptions) -> Result<Self> {
+        let started = Instant::now();
         let instance = instance();
         let adapter = adapter::choose(&instance, options.device.as_deref())?;
         let features = Features::of(&adapter, &options.without);
@@ -117,6 +121,8 @@ impl Gpu {
             heard.add(Error::DeviceLost { detail });
         });
         let disk_cache = DiskCache::open(&device, &features, &summary, options.cache_folder.as_deref());
+        tracing::info!("\"{}\" opened in {:.0} ms", summary.name, started.elapsed().as_secs_f64() * 1e3);
+        let choices = Choices::open(&summary, options.cache_folder.as_deref());
         Ok(Self {
             device,
             queue,
@@ -125,6 +131,7 @@ impl Gpu {
             options: options.clone(),
             limits,
             disk_cache,
+            choices,
             complaints,
             next_id: AtomicU64::new(0),
             allocated: Arc::default(),
@@ -175,6 +182,21 @@ impl Gpu {
         self.disk_cache.save();
     }
 
+    /// Whether what is found out by measuring is kept for the next start.
+    pub fn keeps_choices(&self) -> bool {
+        self.choices.are_kept()
+    }
+
+    /// What was chosen under this name on this adapter.
+    pub fn choice(&self, name: &str) -> Option<String> {
+        self.choices.get(name)
+    }
+
+    /// Keeps what was chosen.
+    pub fn choose(&self, name: &str, choice: &str) {
+        self.choices.set(name, choice);
+    }
+
     /// Bytes in all buffers that are alive.
     pub fn allocated_bytes(&self) -> u64 {
         self.allocated.load(Ordering::Relaxed)
@@ -183,6 +205,11 @@ impl Gpu {
     /// Largest number of bytes that one binding may show a kernel.
     pub fn max_binding_bytes(&self) -> u64 {
         self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
+    }
+
+    /// Lanes that one workgroup may have.
+    pub fn max_workgroup_lanes(&self) -> u32 {
+        self.limits.max_compute_invocations_per_workgroup.min(self.limits.max_compute_workgroup_size_x)
     }
 
     /// Bytes of memory that one workgroup may share.

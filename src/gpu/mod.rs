@@ -4,6 +4,7 @@
 
 pub mod adapter;
 mod capture;
+mod choices;
 mod device;
 mod faults;
 pub mod features;

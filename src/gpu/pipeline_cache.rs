@@ -23,7 +23,7 @@ impl DiskCache {
         if !features.pipeline_cache {
             return Self { cache: None, file: None };
         }
-        let file = folder.map(|folder| folder.join(file_name(adapter)));
+        let file = folder.map(|folder| folder.join(file_name(adapter, "pipelines", "bin")));
         let data = file.as_deref().and_then(|file| std::fs::read(file).ok());
         Self { cache: Some(create(device, data.as_deref())), file }
     }
@@ -52,8 +52,9 @@ fn create(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
     unsafe { device.create_pipeline_cache(&descriptor) }
 }
 
-fn file_name(adapter: &AdapterSummary) -> String {
+/// The name of a file that belongs to one adapter, driver and version.
+pub(super) fn file_name(adapter: &AdapterSummary, kind: &str, ending: &str) -> String {
     let mut hasher = DefaultHasher::new();
     (&adapter.name, &adapter.driver, &adapter.backend, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
-    format!("pipelines-{:016x}.bin", hasher.finish())
+    format!("{kind}-{:016x}.{ending}", hasher.finish())
 }

@@ -28,6 +28,12 @@ impl Activations {
         Ok(RowTarget { floats: &self.floats, rounded: layout.map(|layout| self.rounded(layout)).transpose()? })
     }
 
+    /// The row of integers that `reader` multiplies.
+    pub(crate) fn rounded_for(&self, reader: &Linear) -> Result<&RoundedRow> {
+        let layout = reader.layout();
+        self.rounded(layout.ok_or_else(|| Error::shape(&self.floats.label, "a reader of integers", "one of floats"))?)
+    }
+
     /// The row of integers in `layout`.
     pub(crate) fn rounded(&self, layout: RowLayout) -> Result<&RoundedRow> {
         let found = self.rounded.iter().find(|row| row.layout == layout);

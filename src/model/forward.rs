@@ -15,6 +15,7 @@ use std::sync::Arc;
 use super::activations::Activations;
 use super::attention_mode::Mode;
 use super::config::ModelConfig;
+use super::decode::FusedDecode;
 use super::linear::Linear;
 use super::numbers;
 use super::plan::MemoryPlan;
@@ -29,7 +30,8 @@ use crate::ops::attend_dense::AttendDenseArgs;
 use crate::ops::rms_norm::RmsNormArgs;
 use crate::ops::rope_and_store::RopeAndStoreArgs;
 use crate::ops::{
-    AddRmsNorm, AttendDense, CacheFormat, Embed, LogProbs, RmsNorm, RopeAndStore, RowLayout, Swiglu, TopLogits, swiglu,
+    AddRmsNorm, AttendDense, CacheFormat, Embed, LogProbs, Matrix, RmsNorm, RopeAndStore, RowLayout, RowTarget, Swiglu,
+    TopLogits, swiglu,
 };
 use crate::weights::Format;
 
@@ -58,11 +60,11 @@ impl Ops {
             rms_norm: RmsNorm::new(gpu, hidden, epsilon)?,
             add_rms_norm: AddRmsNorm::new(gpu, hidden, epsilon, layouts)?,
             rope_and_store: RopeAndStore::new(gpu, config.heads, kv)?,
-            attend_dense: AttendDense::new(gpu, config.heads, kv)?,
+            attend_dense: AttendDense::new(gpu, config.heads, kv, layouts)?,
             swiglu: Swiglu::new(gpu, config.intermediate_size, layouts)?,
             top_logits: TopLogits::new(gpu)?,
             log_probs: LogProbs::new(gpu)?,
-            sparse: SparseOps::compile(gpu, config, kv)?,
+            sparse: SparseOps::compile(gpu, config, kv, layouts)?,
         })
     }
 }
@@ -84,6 +86,8 @@ pub struct Model {
     pub(super) embedding: Linear,
     pub(super) head: Option<Linear>,
     pub(super) layers: Vec<Layer>,
+    /// How steps of one token are computed where the weights allow it.
+    pub(super) fused: Option<FusedDecode>,
     pub(super) norm: Tensor,
     pub(super) scratch: Scratch,
     pub(super) marks_from: usize,
@@ -99,6 +103,15 @@ enum Block {
     Attention,
     /// Smaller than it should be by [`swiglu::SCALE`].
     FeedForward,
+}
+
+/// Which ops a step is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As few as its tokens and weights allow.
+    Usual,
+    /// One after the other, with a look at what each leaves behind, for numbers that are none.
+    Checked,
 }
 
 /// Where a step stands: `tokens` new positions from `start` on.
@@ -118,6 +131,12 @@ impl Model {
     /// The device it lives on.
     pub fn gpu(&self) -> &Arc<Gpu> {
         &self.gpu
+    }
+
+    /// Bytes of weights that a step of one token reads: all but the table of which it takes a row.
+    pub fn bytes_per_token(&self) -> u64 {
+        let table = if self.head.is_some() { self.embedding.matrices().map(Matrix::bytes).sum() } else { 0 };
+        self.memory.weights.saturating_sub(table)
     }
 
     /// Tokens that one prefill step may take.
@@ -165,13 +184,13 @@ impl Model {
         ids: &[u32],
         start: usize,
         mode: Mode,
-        check_numbers: bool,
+        form: Form,
     ) -> Result<()> {
         let step = self.step(start, ids.len(), mode);
         // What an earlier step recorded must be with the driver before its inputs are written over.
         recorder.submit(&self.gpu)?;
         self.write_inputs(cache, ids, step)?;
-        self.record_step(recorder, cache, step, check_numbers)
+        self.record_step(recorder, cache, step, form)
     }
 
     /// A step under the marks that are in force now.
@@ -187,21 +206,16 @@ impl Model {
     }
 
     /// [`Model::record_layers`] for tokens that [`Model::write_inputs`] names before they are submitted.
-    pub fn record_step(&self, recorder: &mut Recorder, cache: &KvCache, step: Step, check_numbers: bool) -> Result<()> {
+    pub fn record_step(&self, recorder: &mut Recorder, cache: &KvCache, step: Step, form: Form) -> Result<()> {
         let s = &self.scratch;
         let tables = (&s.ids, self.embedding.matrix()?, &s.stream);
         self.ops.embed.record(&self.gpu, recorder, tables, step.tokens, self.config.embedding_scale)?;
+        if let Some(fused) = self.fused(step.tokens, form) {
+            return self.record_fused(recorder, fused, cache, step);
+        }
         for (index, (layer, cache)) in self.layers.iter().zip(&cache.layers).enumerate() {
             if index == 0 {
-                let args = RmsNormArgs {
-                    x: &s.stream,
-                    weight: &layer.attention_norm,
-                    out: &s.normed.floats,
-                    first_row: 0,
-                    tokens: step.tokens,
-                    scale: 1.0,
-                };
-                self.ops.rms_norm.record(&self.gpu, recorder, &args)?;
+                self.norm_first_rows(recorder, layer, step.tokens)?;
             } else {
                 let norm = (&layer.attention_norm, &layer.qkv, Block::FeedForward);
                 self.add_and_norm(recorder, norm, 0, step.tokens, 1.0)?;
@@ -210,7 +224,7 @@ impl Model {
             let norm = (&layer.feed_forward_norm, &layer.gate_up, Block::Attention);
             self.add_and_norm(recorder, norm, 0, step.tokens, 1.0)?;
             self.feed_forward(recorder, layer, step)?;
-            if check_numbers {
+            if form == Form::Checked {
                 numbers::look(self, recorder, index, step)?;
             }
         }
@@ -230,9 +244,30 @@ impl Model {
         recorder.finish(&self.gpu)
     }
 
-    /// After [`Model::record_layers`]: the logits of token `row` of the step.
-    pub fn record_logits(&self, recorder: &mut Recorder, row: usize) -> Result<()> {
-        let head = self.head();
+    /// The kernels for a step of so many tokens in that form, where it is fused.
+    fn fused(&self, tokens: usize, form: Form) -> Option<&FusedDecode> {
+        self.fused.as_ref().filter(|_| tokens == 1 && form == Form::Usual)
+    }
+
+    /// The normalised input of the first layer, before which there is nothing to add.
+    pub(super) fn norm_first_rows(&self, recorder: &mut Recorder, first: &Layer, tokens: usize) -> Result<()> {
+        let args = RmsNormArgs {
+            x: &self.scratch.stream,
+            weight: &first.attention_norm,
+            out: &self.scratch.normed.floats,
+            first_row: 0,
+            tokens,
+            scale: 1.0,
+        };
+        self.ops.rms_norm.record(&self.gpu, recorder, &args)
+    }
+
+    /// After [`Model::record_layers`] of `tokens` in that form: the logits of the last one.
+    pub fn record_logits(&self, recorder: &mut Recorder, tokens: usize, form: Form) -> Result<()> {
+        if let Some(fused) = self.fused(tokens, form) {
+            return self.record_fused_logits(recorder, fused);
+        }
+        let (head, row) = (self.head(), tokens - 1);
         self.add_and_norm(recorder, (&self.norm, head, Block::FeedForward), row, 1, self.config.logit_scale)?;
         head.record_decode(&self.gpu, recorder, (&self.scratch.normed, head.layout()), &self.scratch.logits)
     }
@@ -245,16 +280,21 @@ impl Model {
 
     /// After [`Model::record_layers`]: ln of the probability of each of `targets`, the tokens that follow those of the
     /// step. Waits for the device.
-    pub fn score(&self, recorder: &mut Recorder, targets: &[u32]) -> Result<Vec<f32>> {
+    pub fn score(&self, recorder: &mut Recorder, targets: &[u32], form: Form) -> Result<Vec<f32>> {
         let s = &self.scratch;
         recorder.submit(&self.gpu)?;
         self.gpu.write(&s.targets, 0, targets)?;
         let rows = head_rows(&self.config);
         for first in (0..targets.len()).step_by(rows) {
             let count = rows.min(targets.len() - first);
-            let norm = (&self.norm, self.head(), Block::FeedForward);
-            self.add_and_norm(recorder, norm, first, count, self.config.logit_scale)?;
-            self.head().record_prefill(&self.gpu, recorder, &s.normed.floats, &s.logits, count)?;
+            if let Some(fused) = self.fused(targets.len(), form) {
+                self.record_fused_logits(recorder, fused)?;
+            } else {
+                let norm = (&self.norm, self.head(), Block::FeedForward);
+                self.add_and_norm(recorder, norm, first, count, self.config.logit_scale)?;
+                let rows = (&s.normed.floats, s.rounded.as_ref());
+                self.head().record_prefill(&self.gpu, recorder, rows, &s.logits, count)?;
+            }
             let tensors = (&s.logits, &s.targets, &s.log_probs);
             self.ops.log_probs.record(&self.gpu, recorder, tensors, first, count)?;
         }
@@ -263,7 +303,7 @@ impl Model {
         Ok(scores)
     }
 
-    fn head(&self) -> &Linear {
+    pub(super) fn head(&self) -> &Linear {
         self.head.as_ref().unwrap_or(&self.embedding)
     }
 
@@ -304,6 +344,14 @@ impl Model {
         // The norm of the first layer has no rounded form.
         let ready = layer.qkv.layout().filter(|_| index > 0);
         self.multiply(recorder, &layer.qkv, (&s.normed, ready), &s.qkv, step)?;
+        self.rope_and_store(recorder, cache, step)?;
+        let target = s.attended.target(&layer.attention_out, step.tokens)?;
+        self.attend(recorder, cache, (index, step), target)?;
+        self.multiply(recorder, &layer.attention_out, (&s.attended, layer.attention_out.layout()), &s.delta, step)
+    }
+
+    pub(super) fn rope_and_store(&self, recorder: &mut Recorder, cache: &LayerCache, step: Step) -> Result<()> {
+        let s = &self.scratch;
         let rope = RopeAndStoreArgs {
             qkv: &s.qkv,
             turns: &s.turns,
@@ -312,16 +360,33 @@ impl Model {
             start: step.start,
             tokens: step.tokens,
         };
-        self.ops.rope_and_store.record(&self.gpu, recorder, &rope)?;
-        let (gpu, ops) = (&self.gpu, &self.ops);
+        self.ops.rope_and_store.record(&self.gpu, recorder, &rope)
+    }
+
+    /// From queries and cache to what the heads gather: the one choice between dense and sparse.
+    pub(super) fn attend(
+        &self,
+        recorder: &mut Recorder,
+        cache: &LayerCache,
+        (index, step): (usize, Step),
+        out: RowTarget<'_>,
+    ) -> Result<()> {
+        let (gpu, ops, s) = (&self.gpu, &self.ops, &self.scratch);
         ops.sparse.record_compress(gpu, recorder, cache, step)?;
+        let dense = AttendDenseArgs {
+            queries: &s.queries,
+            cache: &cache.tokens,
+            partial: &s.partial,
+            out,
+            start: step.start,
+            tokens: step.tokens,
+        };
         match (step.mode, step.tokens) {
-            (Mode::Dense, 1) => ops.attend_dense.record_decode(gpu, recorder, &dense_args(s, cache, step))?,
-            (Mode::Dense, _) => ops.attend_dense.record_prefill(gpu, recorder, &dense_args(s, cache, step))?,
-            (Mode::Sparse, 1) => ops.sparse.record_decode(gpu, recorder, s, cache, (index, step))?,
-            (Mode::Sparse, _) => ops.sparse.record_prefill(gpu, recorder, s, cache, step)?,
+            (Mode::Dense, 1) => ops.attend_dense.record_decode(gpu, recorder, &dense),
+            (Mode::Dense, _) => ops.attend_dense.record_prefill(gpu, recorder, &dense),
+            (Mode::Sparse, 1) => ops.sparse.record_decode(gpu, recorder, s, cache, (index, step), out),
+            (Mode::Sparse, _) => ops.sparse.record_prefill(gpu, recorder, s, cache, step),
         }
-        self.multiply(recorder, &layer.attention_out, (&s.attended, None), &s.delta, step)
     }
 
     fn feed_forward(&self, recorder: &mut Recorder, layer: &Layer, step: Step) -> Result<()> {
@@ -343,7 +408,7 @@ impl Model {
         if step.tokens == 1 {
             linear.record_decode(&self.gpu, recorder, (x, ready), out)
         } else {
-            linear.record_prefill(&self.gpu, recorder, &x.floats, out, step.tokens)
+            linear.record_prefill(&self.gpu, recorder, (&x.floats, self.scratch.rounded.as_ref()), out, step.tokens)
         }
     }
 
@@ -363,16 +428,5 @@ impl Model {
                 advice: "The tokenizer and the weights belong to different models".into(),
             }),
         }
-    }
-}
-
-fn dense_args<'a>(scratch: &'a Scratch, cache: &'a LayerCache, step: Step) -> AttendDenseArgs<'a> {
-    AttendDenseArgs {
-        queries: &scratch.queries,
-        cache: &cache.tokens,
-        partial: &scratch.partial,
-        out: &scratch.attended.floats,
-        start: step.start,
-        tokens: step.tokens,
     }
 }

@@ -5,9 +5,10 @@ use std::sync::{Arc, mpsc};
 
 use super::activations::Activations;
 use super::config::ModelConfig;
+use super::tuning;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder, Tensor};
-use crate::ops::{Matmul, Matrix, Matvec, MatvecForm, QuantizeRow, RowLayout};
+use crate::ops::{Matmul, Matrix, Matvec, MatvecForm, QuantizeRow, RoundedRows, RowLayout};
 use crate::weights::quantize::Recipe;
 use crate::weights::{Checkpoint, Format, PackedMatrix};
 
@@ -65,8 +66,7 @@ struct Rounding {
 }
 
 impl Multipliers {
-    fn new(gpu: &Gpu, cols: usize, format: Format) -> Result<Self> {
-        let form = MatvecForm::for_device(gpu, format);
+    fn new(gpu: &Gpu, cols: usize, (format, form): (Format, MatvecForm)) -> Result<Self> {
         let layout = RowLayout::of(format).filter(|_| form.integers());
         let rounding = |layout| Ok::<_, Error>(Rounding { layout, quantize_row: QuantizeRow::new(gpu, layout)? });
         Ok(Self {
@@ -88,9 +88,17 @@ pub(crate) fn compile_multipliers<'a>(gpu: &Gpu, sources: impl Iterator<Item = &
             wanted.push((source.cols, source.format));
         }
     }
+    // Measured, if at all, one after the other and before anything else keeps the device busy.
+    let mut forms: HashMap<Format, MatvecForm> = HashMap::new();
+    for (_, format) in &wanted {
+        forms.entry(*format).or_insert_with(|| tuning::matvec_form(gpu, *format));
+    }
     std::thread::scope(|scope| {
-        let build =
-            |(cols, format): (usize, Format)| Ok(((cols, format), Arc::new(Multipliers::new(gpu, cols, format)?)));
+        let forms = &forms;
+        let build = move |(cols, format): (usize, Format)| {
+            let form = forms.get(&format).copied().unwrap_or(MatvecForm::Narrow);
+            Ok(((cols, format), Arc::new(Multipliers::new(gpu, cols, (format, form))?)))
+        };
         let threads: Vec<_> = wanted.into_iter().map(|key| scope.spawn(move || build(key))).collect();
         let joined = threads.into_iter().map(|thread| thread.join());
         joined.map(|made| made.unwrap_or_else(|_| Err(Error::gpu("compiling", "a compiler thread died")))).collect()
@@ -187,7 +195,12 @@ impl Linear {
         Ok(Self { parts })
     }
 
-    /// One matrix that is also used otherwise: the embedding table.
+    /// Its parts, from the first rows on.
+    pub(crate) fn matrices(&self) -> impl Iterator<Item = &Matrix> {
+        self.parts.iter().map(|part| &part.matrix)
+    }
+
+    /// The only part: of the embedding table, which is also used otherwise, and of what `decode.rs` fuses.
     pub(crate) fn matrix(&self) -> Result<&Matrix> {
         match &self.parts[..] {
             [part] => Ok(&part.matrix),
@@ -195,19 +208,35 @@ impl Linear {
         }
     }
 
-    /// Many tokens: `x` (tokens, cols) f16, `out` (tokens, rows) f32.
+    /// Many tokens: `x` (tokens, cols) f16, `out` (tokens, rows) f32. `rounded` is room for integers where these are multiplied.
     pub(crate) fn record_prefill(
         &self,
         gpu: &Gpu,
         recorder: &mut Recorder,
-        x: &Tensor,
+        (x, rounded): (&Tensor, Option<&RoundedRows>),
         out: &Tensor,
         tokens: usize,
     ) -> Result<()> {
-        for part in &self.parts {
-            part.multipliers.matmul.record(gpu, recorder, (x, &part.matrix, out), part.first_out, tokens)?;
+        let mut ready = None;
+        for Part { multipliers, matrix, first_out } in &self.parts {
+            let (Some(layout), Some(rounding), Some(rows)) =
+                (multipliers.matmul.layout(), &multipliers.rounding, rounded)
+            else {
+                multipliers.matmul.record(gpu, recorder, (x, matrix, out), *first_out, tokens)?;
+                continue;
+            };
+            if ready != Some(layout) {
+                rounding.quantize_row.record_rows(gpu, recorder, (x, rows), (tokens, matrix.cols))?;
+                ready = Some(layout);
+            }
+            multipliers.matmul.record_integers(gpu, recorder, (rows, matrix, out), *first_out, tokens)?;
         }
         Ok(())
+    }
+
+    /// The layout in which each part reads one token's row; `None` for floats.
+    pub(crate) fn layouts(&self) -> impl Iterator<Item = Option<RowLayout>> {
+        self.parts.iter().map(|part| part.multipliers.rounding.as_ref().map(|rounding| rounding.layout))
     }
 
     /// The layout in which the first part that takes integers wants them.

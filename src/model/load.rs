@@ -1,9 +1,11 @@
 //! From a checkpoint to a model on the device: plan, compile, upload.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::attention_mode::SparseConfig;
 use super::config::ModelConfig;
+use super::decode::FusedDecode;
 use super::forward::{Layer, Model, Ops};
 use super::linear::{self, Linear, SourceList};
 use super::names;
@@ -72,9 +74,11 @@ impl Model {
         let sources = SourceList::find(checkpoint, &config, options.quantize.as_ref())?;
         let context = options.context_for(&config);
         let chunk = options.chunk.unwrap_or_else(|| plan::choose_chunk(gpu, &config, context)).max(1);
-        let memory = MemoryPlan::new(&config, sources.bytes(), (options.kv, context), chunk);
+        let memory = MemoryPlan::new(&config, sources.bytes(), (options.kv, context), chunk).on(gpu, &config);
         memory.check(gpu, &config)?;
         progress(Stage::Compiling, 0, 1)?;
+        let started = Instant::now();
+        let since = |what: &str| tracing::info!("{what} after {:.0} ms", started.elapsed().as_secs_f64() * 1e3);
         let embedding_format = sources.embedding.format;
         let (table, ops) = std::thread::scope(|scope| {
             let ops = scope.spawn(|| Ops::compile(gpu, &config, embedding_format, options.kv));
@@ -83,8 +87,8 @@ impl Model {
             (table, ops)
         });
         let (table, ops) = (table?, ops?);
-        gpu.save_pipelines();
         progress(Stage::Compiling, 1, 1)?;
+        since("kernels compiled");
         let total = sources.bytes();
         let mut done = 0;
         let mut loaded = |bytes: u64| {
@@ -107,7 +111,11 @@ impl Model {
             });
         }
         let norm = vector(names::NORM, config.hidden_size)?;
+        since("weights uploaded");
         let scratch = Scratch::new(gpu, &config, ops.sparse(), chunk, memory.capacity())?;
+        let fused = FusedDecode::compile(gpu, &config, options.kv, &layers, head.as_ref().unwrap_or(&embedding))?;
+        gpu.save_pipelines();
+        since("model ready");
         Ok(Self {
             gpu: Arc::clone(gpu),
             ops,
@@ -116,6 +124,7 @@ impl Model {
             layers,
             norm,
             scratch,
+            fused,
             marks_from: usize::MAX,
             memory,
             config,

@@ -3,6 +3,7 @@
 mod activations;
 pub mod attention_mode;
 pub mod config;
+mod decode;
 mod forward;
 mod linear;
 mod load;
@@ -13,10 +14,11 @@ pub mod random;
 pub mod rope;
 mod scratch;
 mod sparse;
+mod tuning;
 
 pub use attention_mode::{Attention, Mode, SparseConfig, SparseOrigin};
 pub use config::{Family, ModelConfig};
-pub use forward::{Model, Step};
+pub use forward::{Form, Model, Step};
 pub use load::{LoadOptions, Progress, Stage};
 pub use plan::{MemoryPlan, available_memory};
 

@@ -38,6 +38,12 @@ impl MemoryPlan {
         }
     }
 
+    /// With what `gpu` needs beyond what every device does.
+    pub(super) fn on(mut self, gpu: &Gpu, config: &ModelConfig) -> Self {
+        self.scratch += Scratch::rounded_bytes(gpu, config, self.chunk);
+        self
+    }
+
     /// Positions that the cache really gets: whole blocks.
     pub fn capacity(&self) -> usize {
         KvCache::capacity_for(self.context)
@@ -65,7 +71,7 @@ impl MemoryPlan {
     pub fn check(&self, gpu: &Gpu, config: &ModelConfig) -> Result<()> {
         let available = available_memory(Some(&gpu.adapter)).unwrap_or(u64::MAX);
         let fits = |context: usize| {
-            let plan = Self::new(config, self.weights, (self.kv, context), self.chunk);
+            let plan = Self::new(config, self.weights, (self.kv, context), self.chunk).on(gpu, config);
             let largest = KvCache::largest_tensor_bytes(config.heads, (self.kv, context));
             plan.total() <= available && largest <= gpu.max_binding_bytes()
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::config::ModelConfig;
+use super::decode::FusedDecode;
 use super::forward::{Layer, Model, Ops};
 use super::linear::{self, LayerSources, Linear, Source, SourceList};
 use super::plan::{self, MemoryPlan};
@@ -46,11 +47,10 @@ impl Model {
         let context = options.context_for(&config);
         let chunk = options.chunk.unwrap_or_else(|| plan::choose_chunk(gpu, &config, context)).max(1);
         let sources = random_sources(&config, format);
-        let memory = MemoryPlan::new(&config, sources.bytes(), (options.kv, context), chunk);
+        let memory = MemoryPlan::new(&config, sources.bytes(), (options.kv, context), chunk).on(gpu, &config);
         memory.check(gpu, &config)?;
         let table = linear::compile_multipliers(gpu, sources.all())?;
         let ops = Ops::compile(gpu, &config, format, options.kv)?;
-        gpu.save_pipelines();
         let mut words = random_words(POOL_WORDS);
         let mut linear = |sources: &[Source]| {
             words.rotate_left(977);
@@ -72,6 +72,8 @@ impl Model {
         }
         let norm: Tensor = ones()?;
         let scratch = Scratch::new(gpu, &config, ops.sparse(), chunk, memory.capacity())?;
+        let fused = FusedDecode::compile(gpu, &config, options.kv, &layers, head.as_ref().unwrap_or(&embedding))?;
+        gpu.save_pipelines();
         Ok(Self {
             gpu: Arc::clone(gpu),
             ops,
@@ -80,6 +82,7 @@ impl Model {
             layers,
             norm,
             scratch,
+            fused,
             marks_from: usize::MAX,
             memory,
             config,

@@ -8,6 +8,7 @@ use crate::gpu::{Element, Gpu, Tensor};
 use crate::kv_cache::KvCache;
 use crate::ops::attend_dense::AttendDense;
 use crate::ops::top_logits::{TopLogitsScratch, WORDS};
+use crate::ops::{Matmul, RoundedRows};
 
 /// Tensors that one step after another writes over. `tokens` is the chunk size.
 pub(crate) struct Scratch {
@@ -34,6 +35,8 @@ pub(crate) struct Scratch {
     pub(crate) gate_up: Tensor,
     /// (tokens, intermediate)
     pub(crate) activated: Activations,
+    /// Rows of the widest input of a linear map as integers, where prompts are multiplied so.
+    pub(crate) rounded: Option<RoundedRows>,
     /// (head rows, vocabulary) f32
     pub(crate) logits: Tensor,
     /// (tokens, 1) u32, the tokens that follow, for scoring
@@ -101,6 +104,11 @@ impl Scratch {
             delta: tensor("delta", hidden, Element::F32)?,
             gate_up: tensor("gate_up", 2 * config.intermediate_size, Element::F32)?,
             activated: Activations::new(gpu, "activated", rows, config.intermediate_size)?,
+            rounded: if Matmul::rounds(gpu) {
+                Some(RoundedRows::new(gpu, "rounded", rows, Self::widest_input(config))?)
+            } else {
+                None
+            },
             logits: gpu.tensor("logits", &[head_rows(config), config.vocab_size], Element::F32)?,
             targets: tensor("targets", 1, Element::U32)?,
             log_probs: tensor("log_probs", 1, Element::F32)?,
@@ -115,7 +123,18 @@ impl Scratch {
         if chunk < 16 { chunk } else { chunk.next_multiple_of(128) }
     }
 
-    /// Bytes of a scratch for `chunk` tokens, to within the small tensors.
+    /// Values of the widest input of a linear map.
+    fn widest_input(config: &ModelConfig) -> usize {
+        config.hidden_size.max(config.attention_width()).max(config.intermediate_size)
+    }
+
+    /// Bytes of the integers that prompts are multiplied as on this device.
+    pub(crate) fn rounded_bytes(gpu: &Gpu, config: &ModelConfig, chunk: usize) -> u64 {
+        let values = if Matmul::rounds(gpu) { Self::rows(chunk) * Self::widest_input(config) } else { 0 };
+        (values * RoundedRows::VALUE_BYTES) as u64
+    }
+
+    /// Bytes of a scratch for `chunk` tokens, to within the small tensors, without [`Scratch::rounded_bytes`].
     pub(crate) fn bytes(config: &ModelConfig, chunk: usize, context: usize) -> u64 {
         let settings = &config.sparse.settings;
         let blocks = KvCache::capacity_for(context) / settings.block_size;

@@ -10,7 +10,7 @@ use crate::ops::attend_sparse::AttendSparseArgs;
 use crate::ops::compress_keys::CompressKeysArgs;
 use crate::ops::score_blocks::ScoreBlocksArgs;
 use crate::ops::select_blocks::SelectBlocksArgs;
-use crate::ops::{AttendSparse, CacheFormat, CompressKeys, ScoreBlocks, SelectBlocks};
+use crate::ops::{AttendSparse, CacheFormat, CompressKeys, RowLayout, RowTarget, ScoreBlocks, SelectBlocks};
 
 /// The four ops, compiled for one model.
 pub(crate) struct SparseOps {
@@ -21,13 +21,13 @@ pub(crate) struct SparseOps {
 }
 
 impl SparseOps {
-    pub(super) fn compile(gpu: &Gpu, config: &ModelConfig, kv: CacheFormat) -> Result<Self> {
+    pub(super) fn compile(gpu: &Gpu, config: &ModelConfig, kv: CacheFormat, layouts: &[RowLayout]) -> Result<Self> {
         let (heads, settings) = (config.heads, config.sparse.settings);
         Ok(Self {
             compress_keys: CompressKeys::new(gpu, heads, settings, kv)?,
             score_blocks: ScoreBlocks::new(gpu, heads, settings)?,
             select_blocks: SelectBlocks::new(gpu, heads, settings)?,
-            attend_sparse: AttendSparse::new(gpu, heads, settings, kv)?,
+            attend_sparse: AttendSparse::new(gpu, heads, settings, kv, layouts)?,
         })
     }
 
@@ -62,7 +62,8 @@ impl SparseOps {
         let ids = &scratch.sparse.ids;
         self.score_blocks.record_prefill(gpu, recorder, &score_args(scratch, cache, step))?;
         self.select_blocks.record(gpu, recorder, &select_args(scratch, ids, step))?;
-        self.attend_sparse.record_prefill(gpu, recorder, &attend_args(scratch, cache, ids, step))
+        let out = (&scratch.attended.floats).into();
+        self.attend_sparse.record_prefill(gpu, recorder, &attend_args(scratch, cache, ids, (step, out)))
     }
 
     /// One token; what it selects stays in the layer's own list.
@@ -73,11 +74,12 @@ impl SparseOps {
         scratch: &Scratch,
         cache: &LayerCache,
         (layer, step): (usize, Step),
+        out: RowTarget<'_>,
     ) -> Result<()> {
         let ids = &scratch.sparse.selected[layer];
         self.score_blocks.record_decode(gpu, recorder, &score_args(scratch, cache, step))?;
         self.select_blocks.record(gpu, recorder, &select_args(scratch, ids, step))?;
-        self.attend_sparse.record_decode(gpu, recorder, &attend_args(scratch, cache, ids, step))
+        self.attend_sparse.record_decode(gpu, recorder, &attend_args(scratch, cache, ids, (step, out)))
     }
 }
 
@@ -104,13 +106,18 @@ fn select_args<'a>(scratch: &'a Scratch, ids: &'a Tensor, step: Step) -> SelectB
     }
 }
 
-fn attend_args<'a>(scratch: &'a Scratch, cache: &'a LayerCache, ids: &'a Tensor, step: Step) -> AttendSparseArgs<'a> {
+fn attend_args<'a>(
+    scratch: &'a Scratch,
+    cache: &'a LayerCache,
+    ids: &'a Tensor,
+    (step, out): (Step, RowTarget<'a>),
+) -> AttendSparseArgs<'a> {
     AttendSparseArgs {
         q: &scratch.queries,
         cache: &cache.tokens,
         ids,
         partials: &scratch.sparse.partials,
-        out: &scratch.attended.floats,
+        out,
         start: step.start,
         tokens: step.tokens,
     }

@@ -1,7 +1,8 @@
 //! Attention over every key at or before the query. Shaders: `shaders/attend_dense.wgsl`, and for chunks where the adapter
 //! has cooperative matrices `coop/attend_dense.wgsl`.
 
-use super::{CacheFormat, CachedTokens, HeadShape};
+use super::attend_merge::AttendMerge;
+use super::{CacheFormat, CachedTokens, HeadShape, RowLayout, RowTarget};
 use crate::error::Result;
 use crate::gpu::shader::Constant::U32;
 use crate::gpu::{Binding, Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
@@ -23,7 +24,7 @@ pub struct AttendDense {
     prefill: Kernel,
     coop: Option<Kernel>,
     split: Kernel,
-    merge: Kernel,
+    merge: AttendMerge,
     heads: HeadShape,
     cache: CacheFormat,
 }
@@ -36,8 +37,8 @@ pub struct AttendDenseArgs<'a> {
     pub cache: &'a CachedTokens,
     /// See [`AttendDense::partial_shape`].
     pub partial: &'a Tensor,
-    /// (tokens, heads * head_dim) f16
-    pub out: &'a Tensor,
+    /// (tokens, heads * head_dim); the integers are for a decode step
+    pub out: RowTarget<'a>,
     /// Position of the first token.
     pub start: usize,
     /// How many; 1 for a decode step.
@@ -63,8 +64,8 @@ struct CoopParams {
 }
 
 impl AttendDense {
-    /// Compiles for one shape of heads and one format of the cache.
-    pub fn new(gpu: &Gpu, heads: HeadShape, cache: CacheFormat) -> Result<Self> {
+    /// Compiles for one shape of heads and one format of the cache. A decode step may leave integers in `layouts`.
+    pub fn new(gpu: &Gpu, heads: HeadShape, cache: CacheFormat, layouts: &[RowLayout]) -> Result<Self> {
         // Sixteen keys keep a tile within the 16 KiB that every device has; 32 halve the barriers where there is room.
         let tile_keys = if gpu.max_workgroup_bytes() >= 24 << 10 { 32 } else { 16 };
         let build = |entry, rows: usize, tile_keys: u32| {
@@ -80,7 +81,7 @@ impl AttendDense {
                 Kernel::optional(gpu, &KernelSpec { name, entry: "main", constants: &constants, pieces: &[] })
             }),
             split: build("split", DECODE_ROWS, 32)?,
-            merge: build("merge", DECODE_ROWS, 32)?,
+            merge: AttendMerge::new(gpu, heads, layouts)?,
             heads,
             cache,
         })
@@ -88,7 +89,7 @@ impl AttendDense {
 
     /// Shape of the f32 scratch that decode steps need, whatever the cache's length.
     pub fn partial_shape(heads: HeadShape) -> [usize; 2] {
-        [heads.heads * MOST_SPLITS, heads.head_dim + 2]
+        [heads.heads * MOST_SPLITS, AttendMerge::partial(heads.head_dim)]
     }
 
     /// Appends one dispatch for many tokens.
@@ -101,7 +102,7 @@ impl AttendDense {
         if let Some(coop) = &self.coop {
             let params = CoopParams { start: params.start, capacity: params.capacity, tokens: params.tokens };
             let tensors =
-                [args.queries.into(), (&args.cache.keys).into(), (&args.cache.values).into(), args.out.into()];
+                [args.queries.into(), (&args.cache.keys).into(), (&args.cache.values).into(), args.out.floats.into()];
             let size = [args.tokens.div_ceil(COOP_TOKENS) as u32, self.heads.kv_heads as u32, 1];
             return recorder.dispatch(gpu, coop, &tensors, &params, size, work);
         }
@@ -119,14 +120,13 @@ impl AttendDense {
         let parts = self.heads.group().div_ceil(DECODE_ROWS);
         let size = [splits as u32, self.heads.kv_heads as u32, parts as u32];
         recorder.dispatch(gpu, &self.split, &tensors(args), &params, size, work)?;
-        let work = (splits * self.heads.heads * self.heads.head_dim) as u64;
-        recorder.dispatch(gpu, &self.merge, &tensors(args), &params, [self.heads.heads as u32, 1, 1], work)
+        self.merge.record(gpu, recorder, (args.partial, splits), args.out)
     }
 
     fn check(&self, args: &AttendDenseArgs<'_>, keys_per_split: usize, splits: usize) -> Result<Params> {
         let width = self.heads.heads * self.heads.head_dim;
         args.queries.expect_rows("attend_dense queries", args.tokens, width, Element::F16)?;
-        args.out.expect_rows("attend_dense out", args.tokens, width, Element::F16)?;
+        args.out.floats.expect_rows("attend_dense out", args.tokens, width, Element::F16)?;
         args.cache.expect("attend_dense", self.heads, self.cache, (args.start + args.tokens, 1))?;
         Ok(Params {
             tokens: args.tokens as u32,
@@ -140,5 +140,5 @@ impl AttendDense {
 
 fn tensors<'a>(args: &AttendDenseArgs<'a>) -> Vec<Binding<'a>> {
     let before = std::iter::once(args.queries.into()).chain(args.cache.bindings());
-    before.chain([args.partial.into(), args.out.into()]).collect()
+    before.chain([args.partial.into(), args.out.floats.into()]).collect()
 }

@@ -1,7 +1,7 @@
-//! Attention over the selected blocks. Shaders: `shaders/attend_sparse.wgsl`, `attend_sparse_merge.wgsl`, and for chunks
-//! where the adapter has cooperative matrices `coop/attend_sparse.wgsl`.
+//! Attention over the selected blocks. Shaders: `shaders/attend_sparse.wgsl`, and for chunks where the adapter has cooperative matrices `coop/attend_sparse.wgsl`.
 
-use super::{CacheFormat, CachedTokens, ROW_GROUP, quads};
+use super::attend_merge::AttendMerge;
+use super::{CacheFormat, CachedTokens, RowLayout, RowTarget, quads};
 use crate::error::{Error, Result};
 use crate::gpu::shader::Constant::{F32, U32};
 use crate::gpu::{Binding, Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
@@ -14,7 +14,7 @@ const TILE: usize = 64;
 pub struct AttendSparse {
     prefill: Kernel,
     decode: Kernel,
-    merge: Kernel,
+    merge: AttendMerge,
     coop: Option<Kernel>,
     shape: HeadShape,
     settings: SparseSettings,
@@ -31,8 +31,8 @@ pub struct AttendSparseArgs<'a> {
     pub ids: &'a Tensor,
     /// Scratch, f32: at least [`AttendSparse::partials_len`] values
     pub partials: &'a Tensor,
-    /// (tokens, heads, head_dim) f16; also as (tokens, heads * head_dim)
-    pub out: &'a Tensor,
+    /// (tokens, heads * head_dim); the integers are for a decode step
+    pub out: RowTarget<'a>,
     /// Position of the first token.
     pub start: usize,
     /// How many tokens.
@@ -55,15 +55,15 @@ struct CoopParams {
     tokens: u32,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct MergeParams {
-    tiles: u32,
-}
-
 impl AttendSparse {
-    /// Compiles for one model and one format of the cache.
-    pub fn new(gpu: &Gpu, shape: HeadShape, settings: SparseSettings, cache: CacheFormat) -> Result<Self> {
+    /// Compiles for one model and one format of the cache. A decode step may leave integers in `layouts`.
+    pub fn new(
+        gpu: &Gpu,
+        shape: HeadShape,
+        settings: SparseSettings,
+        cache: CacheFormat,
+        layouts: &[RowLayout],
+    ) -> Result<Self> {
         let quads = quads(&shape);
         let constants = [
             ("GROUP_SIZE", U32(64 * quads)),
@@ -75,18 +75,12 @@ impl AttendSparse {
             ("BLOCK", U32(settings.block_size as u32)),
             ("BUDGET", U32(settings.budget() as u32)),
         ];
-        let for_merge = [
-            ("GROUP_SIZE", U32(ROW_GROUP)),
-            ("HEAD_DIM", U32(shape.head_dim as u32)),
-            ("SLICES", U32(ROW_GROUP / (shape.head_dim as u32 / 2))),
-        ];
         let pieces = [("cache", cache.piece())];
         let plain = |entry| KernelSpec { name: "attend_sparse", entry, constants: &constants, pieces: &pieces };
-        let merge = KernelSpec { name: "attend_sparse_merge", entry: "main", constants: &for_merge, pieces: &[] };
         Ok(Self {
             prefill: Kernel::new(gpu, &plain("prefill"))?,
             decode: Kernel::new(gpu, &plain("decode"))?,
-            merge: Kernel::new(gpu, &merge)?,
+            merge: AttendMerge::new(gpu, shape, layouts)?,
             coop: Self::coop(gpu, shape, settings, cache),
             shape,
             settings,
@@ -108,7 +102,7 @@ impl AttendSparse {
 
     /// Values of scratch that the decode of a token needs, at any depth.
     pub fn partials_len(&self) -> usize {
-        self.shape.heads * self.settings.first_choice().div_ceil(TILE) * (self.shape.head_dim + 2)
+        self.shape.heads * self.settings.first_choice().div_ceil(TILE) * AttendMerge::partial(self.shape.head_dim)
     }
 
     /// Appends one dispatch for a chunk.
@@ -118,7 +112,7 @@ impl AttendSparse {
         if let Some(kernel) = &self.coop {
             let params = CoopParams { start: args.start as u32, capacity: capacity as u32, tokens: args.tokens as u32 };
             let (keys, values) = (&args.cache.keys, &args.cache.values);
-            let tensors = [args.q.into(), keys.into(), values.into(), args.ids.into(), args.out.into()];
+            let tensors = [args.q.into(), keys.into(), values.into(), args.ids.into(), args.out.floats.into()];
             let size = [args.tokens as u32, self.shape.kv_heads as u32, 1];
             return recorder.dispatch(gpu, kernel, &tensors, &params, size, self.work(slots));
         }
@@ -138,10 +132,7 @@ impl AttendSparse {
         let params = Params { start: args.start as u32, capacity: capacity as u32, tiles };
         let size = [tiles, self.head_tiles() as u32, 1];
         recorder.dispatch(gpu, &self.decode, &self.tensors(args), &params, size, self.work(slots))?;
-        let tensors = [args.partials.into(), args.out.into()];
-        let work = u64::from(tiles) * (self.shape.heads * self.shape.head_dim) as u64;
-        let size = [self.shape.heads as u32, 1, 1];
-        recorder.dispatch(gpu, &self.merge, &tensors, &MergeParams { tiles }, size, work)
+        self.merge.record(gpu, recorder, (args.partials, tiles as usize), args.out)
     }
 
     /// Tokens that the query at `position` reads.
@@ -161,7 +152,7 @@ impl AttendSparse {
 
     fn tensors<'a>(&self, args: &AttendSparseArgs<'a>) -> Vec<Binding<'a>> {
         let before = std::iter::once(args.q.into()).chain(args.cache.bindings());
-        before.chain([args.ids.into(), args.out.into(), args.partials.into()]).collect()
+        before.chain([args.ids.into(), args.out.floats.into(), args.partials.into()]).collect()
     }
 
     fn check(&self, args: &AttendSparseArgs<'_>) -> Result<usize> {
@@ -169,7 +160,7 @@ impl AttendSparse {
         let end = args.start + args.tokens;
         args.cache.expect("attend_sparse", self.shape, self.cache, (end, self.settings.block_size))?;
         super::expect_heads("attend_sparse q", args.q, args.tokens, heads * head_dim)?;
-        super::expect_heads("attend_sparse out", args.out, args.tokens, heads * head_dim)?;
+        super::expect_heads("attend_sparse out", args.out.floats, args.tokens, heads * head_dim)?;
         let ids = [args.tokens, kv_heads, self.settings.budget()];
         super::expect_rows_of("attend_sparse ids", args.ids, &ids, Element::U32)?;
         let needed = self.partials_len();

@@ -1,7 +1,9 @@
-//! A packed matrix times the activations of many tokens. Shader: `shaders/matmul.wgsl`.
+//! A packed matrix times the activations of many tokens. Shaders: `shaders/coop/matmul.wgsl` where the adapter has cooperative
+//! matrices, else `matmul_int8.wgsl` for weights with an integer form, and `matmul.wgsl` for all others.
 
-use super::matrix::{self, Matrix};
-use crate::error::Result;
+use super::matrix::{self, Matrix, Shard};
+use super::quantize_row::{RoundedRows, RowLayout};
+use crate::error::{Error, Result};
 use crate::gpu::shader::Constant::U32;
 use crate::gpu::{Binding, Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
 use crate::weights::Format;
@@ -10,12 +12,17 @@ use crate::weights::Format;
 const TILE: usize = 64;
 /// Columns that cooperative matrices take at a time.
 const COOP_DEPTH: usize = 32;
+/// Tokens and rows of a tile in integers.
+const INT8_TOKENS: usize = 128;
+const INT8_ROWS: usize = 64;
 
 /// Multiplies matrices of one width and format.
 pub struct Matmul {
     plain: Kernel,
     /// With the side of its tile.
     coop: Option<(Kernel, usize)>,
+    /// With the layout of its activations.
+    int8: Option<(Kernel, RowLayout)>,
     cols: usize,
 }
 
@@ -28,9 +35,25 @@ struct Params {
     out_cols: u32,
 }
 
+impl Params {
+    fn new(tokens: usize, shard: &Shard, first_out: usize, out: &Tensor) -> Self {
+        Self {
+            tokens: tokens as u32,
+            rows: shard.rows as u32,
+            first_out: (first_out + shard.first_row) as u32,
+            out_cols: out.shape[1] as u32,
+        }
+    }
+}
+
 impl Matmul {
-    /// Compiles for matrices with `cols` inputs.
+    /// Compiles for matrices with `cols` inputs, in the form that suits the device.
     pub fn new(gpu: &Gpu, cols: usize, format: Format) -> Result<Self> {
+        Self::with_integers(gpu, cols, format, Self::rounds(gpu))
+    }
+
+    /// Compiles the form in integers too if `integers` says so and the format has one.
+    pub fn with_integers(gpu: &Gpu, cols: usize, format: Format, integers: bool) -> Result<Self> {
         let (piece, mut constants) = matrix::piece(format, cols);
         let pieces = [("weights", piece)];
         let spec = KernelSpec { name: "matmul", entry: "main", constants: &constants, pieces: &pieces };
@@ -44,7 +67,51 @@ impl Matmul {
             }
             _ => None,
         };
-        Ok(Self { plain, coop, cols })
+        let int8 = match RowLayout::of(format) {
+            Some(layout) if integers => {
+                let (piece, constants) = matrix::piece(format, cols);
+                let pieces = [("bytes", piece)];
+                let spec = KernelSpec { name: "matmul_int8", entry: "main", constants: &constants, pieces: &pieces };
+                Some((Kernel::new(gpu, &spec)?, layout))
+            }
+            _ => None,
+        };
+        Ok(Self { plain, coop, int8, cols })
+    }
+
+    /// Whether this device multiplies rounded activations where the weights have an integer form.
+    pub fn rounds(gpu: &Gpu) -> bool {
+        gpu.features.int8 && gpu.features.coop.is_none()
+    }
+
+    /// The layout of the integers that [`Matmul::record_integers`] takes; `None` where [`Matmul::record`] is to be called.
+    pub fn layout(&self) -> Option<RowLayout> {
+        self.int8.as_ref().map(|(_, layout)| *layout)
+    }
+
+    /// As [`Matmul::record`] from integers, as [`super::QuantizeRow::record_rows`] leaves them.
+    pub fn record_integers(
+        &self,
+        gpu: &Gpu,
+        recorder: &mut Recorder,
+        (x, matrix, out): (&RoundedRows, &Matrix, &Tensor),
+        first_out: usize,
+        tokens: usize,
+    ) -> Result<()> {
+        let Some((kernel, _)) = &self.int8 else {
+            return Err(Error::shape("matmul", "weights and a device with an integer form", matrix.format));
+        };
+        x.expect("matmul x", tokens, self.cols)?;
+        super::expect_columns("matmul out", out, tokens, first_out + matrix.rows)?;
+        for shard in &matrix.shards {
+            let params = Params::new(tokens, shard, first_out, out);
+            let mut tensors: Vec<Binding<'_>> = vec![(&x.integers).into()];
+            tensors.extend(shard.bindings());
+            tensors.extend([&x.steps, out].map(Binding::from));
+            let size = [shard.rows.div_ceil(INT8_ROWS) as u32, tokens.div_ceil(INT8_TOKENS) as u32, 1];
+            recorder.dispatch(gpu, kernel, &tensors, &params, size, (tokens * shard.rows * self.cols) as u64)?;
+        }
+        Ok(())
     }
 
     /// Appends one dispatch per shard: `out[t, first_out + r] = matrix[r] . x[t]`, with `x` (tokens, cols) f16 and `out`
@@ -60,12 +127,7 @@ impl Matmul {
         x.expect_rows("matmul x", tokens, self.cols, Element::F16)?;
         super::expect_columns("matmul out", out, tokens, first_out + matrix.rows)?;
         for shard in &matrix.shards {
-            let params = Params {
-                tokens: tokens as u32,
-                rows: shard.rows as u32,
-                first_out: (first_out + shard.first_row) as u32,
-                out_cols: out.shape[1] as u32,
-            };
+            let params = Params::new(tokens, shard, first_out, out);
             let mut tensors: Vec<Binding<'_>> = vec![x.into()];
             tensors.extend(shard.bindings());
             tensors.push(out.into());

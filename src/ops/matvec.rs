@@ -33,16 +33,21 @@ pub struct WideForm {
 }
 
 impl MatvecForm {
-    /// The form for weights in `format` on this device: integers where these are on, else the wide form in floats.
+    /// The forms for weights in `format` that are worth trying on this device, the usual one first: integers where these are on,
+    /// then the wide form in floats, then the narrow one.
     ///
     /// The numbers are those that were fastest over the maps of a layer, on an H200 and on a processor; `foveal bench --ops`
     /// compares them.
-    pub fn for_device(gpu: &Gpu, format: Format) -> Self {
+    pub fn candidates(gpu: &Gpu, format: Format) -> Vec<Self> {
         let wide = |integers, rows, unroll| Self::Wide(WideForm { integers, group_size: 64, lanes: 32, rows, unroll });
         let floats = if gpu.adapter.software { wide(false, 4, 1) } else { wide(false, 2, 2) };
-        let choices = [(gpu.features.int8, wide(true, 1, 2)), (true, floats)];
-        let fitting = choices.into_iter().find(|(wanted, form)| *wanted && form.fits(format));
-        fitting.map_or(Self::Narrow, |(_, form)| form)
+        let all = [(gpu.features.int8, wide(true, 1, 2)), (true, floats), (true, Self::Narrow)];
+        all.into_iter().filter(|(wanted, form)| *wanted && form.fits(format)).map(|(_, form)| form).collect()
+    }
+
+    /// The usual one of [`MatvecForm::candidates`].
+    pub fn for_device(gpu: &Gpu, format: Format) -> Self {
+        Self::candidates(gpu, format).first().copied().unwrap_or(Self::Narrow)
     }
 
     /// Whether there is a kernel of this form for weights in `format`.

@@ -23,6 +23,12 @@ pub struct RowTarget<'a> {
     pub rounded: Option<&'a RoundedRow>,
 }
 
+impl<'a> From<&'a Tensor> for RowTarget<'a> {
+    fn from(floats: &'a Tensor) -> Self {
+        Self { floats, rounded: None }
+    }
+}
+
 impl RowOut {
     /// Compiles `name` for rows of `width`, a multiple of 8, and for those of `layouts` that fit.
     pub(super) fn new(
@@ -39,7 +45,8 @@ impl RowOut {
             Kernel::new(gpu, &KernelSpec { name, entry: "main", constants, pieces: &[("row_out", piece)] })
         };
         let rounded = layouts.iter().filter(|layout| width.is_multiple_of(layout.chunk)).map(|layout| {
-            let more = [("CHUNK", U32(layout.chunk as u32)), ("SPLIT", Bool(layout.split))];
+            let chunks = (width / layout.chunk) as u32;
+            let more = [("CHUNK", U32(layout.chunk as u32)), ("CHUNKS", U32(chunks)), ("SPLIT", Bool(layout.split))];
             Ok((*layout, build(&[constants, &more].concat(), "rounded")?))
         });
         Ok(Self { name, floats: build(constants, "floats")?, rounded: rounded.collect::<Result<_>>()?, width })

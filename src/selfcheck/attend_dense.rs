@@ -32,12 +32,12 @@ pub fn check(
         queries: &upload_f16(gpu, "queries", &[tokens, heads * head_dim], &queries)?,
         cache: &upload_cache(gpu, shape, cache, (&mut keys, &mut values))?,
         partial: &poisoned(gpu, "partial", &AttendDense::partial_shape(shape), Element::F32)?,
-        out: &out,
+        out: (&out).into(),
         start,
         tokens,
     };
     let mut recorder = recorder(gpu)?;
-    let op = AttendDense::new(gpu, shape, cache)?;
+    let op = AttendDense::new(gpu, shape, cache, &[])?;
     if decode {
         op.record_decode(gpu, &mut recorder, &args)?;
     } else {

@@ -24,14 +24,14 @@ pub fn check(
     let blocks = layer.capacity / settings.block_size;
     let scores: Vec<f32> = (0..heads.kv_heads * tokens * blocks).map(|_| random.unit()).collect();
     let ids = reference::select_blocks(&scores, heads.kv_heads, tokens, &settings, start, &BlockMarks::default());
-    let op = AttendSparse::new(gpu, heads, settings, cache)?;
-    let out = poisoned(gpu, "out", &[tokens, heads.heads, heads.head_dim], Element::F16)?;
+    let op = AttendSparse::new(gpu, heads, settings, cache, &[])?;
+    let out = poisoned(gpu, "out", &[tokens, heads.heads * heads.head_dim], Element::F16)?;
     let args = AttendSparseArgs {
         q: &layer.upload_q(gpu)?,
         cache: &upload_cache(gpu, heads, cache, (&mut layer.keys, &mut layer.values))?,
         ids: &gpu.upload("ids", &[tokens, heads.kv_heads, settings.budget()], Element::U32, &ids)?,
         partials: &poisoned(gpu, "partials", &[op.partials_len()], Element::F32)?,
-        out: &out,
+        out: (&out).into(),
         start,
         tokens,
     };

@@ -1,10 +1,10 @@
 //! See `ops::matvec`.
 
-use super::quantize_row::pack;
-use super::{Comparison, Random, poisoned, random_matrix, read_f32, recorder, upload_f16, upload_f32};
+use super::rounded::RandomRow;
+use super::{Comparison, Random, poisoned, random_matrix, read_f32, recorder, upload_f16};
 use crate::error::{Error, Result};
 use crate::gpu::{Element, Gpu};
-use crate::ops::{Matrix, Matvec, MatvecForm, RoundedRow, RowLayout};
+use crate::ops::{Matrix, Matvec, MatvecForm, RowLayout};
 use crate::reference;
 use crate::weights::Format;
 
@@ -27,16 +27,9 @@ pub fn check(
     let matvec = Matvec::with_form(gpu, cols, format, form)?;
     let expected = if form.integers() {
         let layout = RowLayout::of(format).ok_or_else(|| Error::shape("matvec", "an integer form", format))?;
-        let row = reference::quantize_row(&x, layout.chunk);
-        let (integer_shape, step_shape) = layout.shapes(cols);
-        let words = pack(&row.integers, layout);
-        let integers = gpu.upload("integers", &integer_shape, Element::U32, &words)?;
-        let sum = |chunk: &[i8]| chunk.iter().map(|integer| i32::from(*integer)).sum::<i32>() as f32;
-        let chunks = row.integers.chunks(layout.chunk).zip(&row.steps);
-        let pairs: Vec<f32> = chunks.flat_map(|(chunk, step)| [*step, step * sum(chunk)]).collect();
-        let steps = upload_f32(gpu, "steps", &step_shape, &pairs)?;
-        matvec.record_integers(gpu, &mut recorder, &RoundedRow { layout, integers, steps }, (&on_gpu, &out), 0)?;
-        reference::matvec(&row.values(), &matrix)
+        let row = RandomRow::new(gpu, &mut random, cols, layout)?;
+        matvec.record_integers(gpu, &mut recorder, &row.on_gpu, (&on_gpu, &out), 0)?;
+        reference::matvec(&row.values, &matrix)
     } else {
         let input = upload_f16(gpu, "x", &[1, cols], &x)?;
         matvec.record(gpu, &mut recorder, (&input, &on_gpu, &out), 0)?;

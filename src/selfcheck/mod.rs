@@ -9,14 +9,20 @@ pub mod argmax;
 pub mod attend_dense;
 pub mod attend_sparse;
 pub mod compress_keys;
+pub mod copy;
 mod data;
 pub mod embed;
 pub mod log_probs;
 pub mod matmul;
 pub mod matvec;
+pub mod matvec_add;
+pub mod matvec_normed;
+pub mod matvec_rope_and_store;
+pub mod matvec_swiglu;
 pub mod quantize_row;
 pub mod rms_norm;
 pub mod rope_and_store;
+mod rounded;
 pub mod score_blocks;
 pub mod select_blocks;
 mod sparse_layer;
@@ -129,6 +135,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("rms_norm", "5 x 4096".into(), |gpu| rms_norm::check(gpu, (5, 4096), 0)),
         Case::new("add_rms_norm", "5 x 4096".into(), |gpu| add_rms_norm::check(gpu, (5, 4096), 1, None)),
         Case::new("swiglu", "3 x 16384".into(), |gpu| swiglu::check(gpu, (3, 16_384), None)),
+        Case::new("copy", "70001 words".into(), |gpu| copy::check(gpu, 70_001)),
         Case::new("argmax", "73448 logits".into(), |gpu| argmax::check(gpu, 73_448)),
         Case::new("top_logits", "73448 logits".into(), |gpu| top_logits::check(gpu, 73_448)),
         Case::new("log_probs", "3 x 73448".into(), |gpu| log_probs::check(gpu, (3, 73_448), 0)),
@@ -148,7 +155,29 @@ pub fn cases() -> Vec<Case> {
                 matvec::check(gpu, (130, 4096, 1000), format, MatvecForm::Narrow)
             }),
             Case::new("matmul", format!("{format}, 67 x 131 x 2048"), move |gpu| {
-                matmul::check(gpu, 67, (131, 2048, 1000), format)
+                matmul::check(gpu, 67, (131, 2048, 1000), format, false)
+            }),
+        ]);
+    }
+    for format in [q4, Format::Affine { bits: 8, group: 64 }] {
+        let what = format!("{format}, 128 x 4096");
+        let heads = HeadShape { heads: 8, kv_heads: 2, head_dim: 128 };
+        for out in RowLayout::ALL {
+            let what = format!("{what}, by {}", out.chunk);
+            cases.extend([
+                Case::new("matvec_swiglu", what.clone(), move |gpu| {
+                    matvec_swiglu::check(gpu, (128, 4096), format, out)
+                }),
+                Case::new("matvec_add", what, move |gpu| matvec_add::check(gpu, (128, 4096), format, out)),
+            ]);
+        }
+        cases.extend([
+            Case::new("matvec_normed", what, move |gpu| matvec_normed::check(gpu, (130, 4096, 1000), format)),
+            Case::new("matvec_rope_and_store", format!("{format}, 8 heads of 128 from 4096"), move |gpu| {
+                matvec_rope_and_store::check(gpu, heads, (4096, format), 70)
+            }),
+            Case::new("matmul", format!("{format}, 67 x 131 x 2048 in integers"), move |gpu| {
+                matmul::check(gpu, 67, (131, 2048, 1000), format, true)
             }),
         ]);
     }

@@ -36,14 +36,18 @@ pub fn compare(gpu: &Gpu, recorder: &mut Recorder, row: &RoundedRow, x: &[f32]) 
     let got = unpack(&words, layout);
     let pairs = read_f32(gpu, recorder, &row.steps)?;
     let float = |integers: &[i8]| -> Vec<f32> { integers.iter().map(|integer| f32::from(*integer)).collect() };
-    let first: Vec<f32> = pairs.iter().copied().step_by(2).collect();
-    let second: Vec<f32> = pairs.iter().copied().skip(1).step_by(2).collect();
+    let chunks = x.len() / layout.chunk;
+    let first: Vec<f32> = pairs.iter().copied().step_by(2).take(chunks).collect();
+    let second: Vec<f32> = pairs.iter().copied().skip(1).step_by(2).take(chunks).collect();
+    // What is normalised already says so.
+    let squares: f32 = pairs.iter().skip(2 * chunks).step_by(2).sum();
     // The sums belong to the integers that the device chose.
     let sums = got.chunks(layout.chunk).map(|chunk| chunk.iter().map(|i| i32::from(*i)).sum::<i32>() as f32);
     let sums: Vec<f32> = sums.zip(&first).map(|(sum, step)| sum * step).collect();
     Ok(Comparison::of("integers", &float(&got), &float(&expected.integers), (1.0, 0.0))?
         .and(Comparison::of("steps", &first, &expected.steps, (1e-30, 1e-6))?)
-        .and(Comparison::of("sums", &second, &sums, (1e-6, 1e-6))?))
+        .and(Comparison::of("sums", &second, &sums, (1e-6, 1e-6))?)
+        .and(Comparison::of("squares", &[squares], &[x.len() as f32], (0.0, 0.0))?))
 }
 
 /// Integers in the order of the columns.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::gpu::{Gpu, Readback, Recorder, Tensor};
 use crate::kv_cache::KvCache;
-use crate::model::{LoadOptions, Mode, Model, Progress, Step};
+use crate::model::{Form, LoadOptions, Mode, Model, Progress, Step};
 use crate::ops::TopLogits;
 use crate::ops::top_logits::{Top, WORDS};
 use crate::weights::Checkpoint;
@@ -38,6 +38,12 @@ pub(super) struct Wanted {
     pub(super) check_numbers: bool,
     /// The mode of the step that will probably follow with one more token.
     pub(super) next: Option<Mode>,
+}
+
+impl Wanted {
+    fn form(self) -> Form {
+        if self.check_numbers { Form::Checked } else { Form::Usual }
+    }
 }
 
 impl GpuEngine {
@@ -81,7 +87,7 @@ impl GpuEngine {
         let step = self.model.step(start, ids.len(), mode);
         if !self.submit_ahead(ids, step, wanted)? {
             let Self { model, cache, recorder, .. } = self;
-            model.record_layers(recorder, cache, ids, start, mode, wanted.check_numbers)?;
+            model.record_layers(recorder, cache, ids, start, mode, wanted.form())?;
             record_results(model, recorder, &self.readback, step, wanted)?;
             self.recorder.submit(self.model.gpu())?;
         }
@@ -106,7 +112,7 @@ impl GpuEngine {
     fn encode_ahead(&mut self, step: Step, wanted: Wanted) -> Result<()> {
         let Self { model, cache, recorder, readback, .. } = self;
         recorder.encode_ahead(model.gpu(), &mut |recorder| {
-            model.record_step(recorder, cache, step, false)?;
+            model.record_step(recorder, cache, step, Form::Usual)?;
             record_results(model, recorder, readback, step, wanted)
         })?;
         self.ahead = Some((step, wanted.trace));
@@ -143,7 +149,7 @@ fn record_results(
     wanted: Wanted,
 ) -> Result<()> {
     if wanted.logits {
-        model.record_logits(recorder, step.tokens - 1)?;
+        model.record_logits(recorder, step.tokens, wanted.form())?;
         model.record_top(recorder)?;
         recorder.copy_out(model.best(), 0, (WORDS * 4) as u64, 0, readback)?;
     }

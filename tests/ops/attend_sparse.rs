@@ -19,7 +19,7 @@ fn random_ids(case: &Case, start: usize, tokens: usize) -> Vec<u32> {
 fn check(gpu: &Gpu, op: &AttendSparse, case: &Case, start: usize, tokens: usize, decode: bool) {
     let ids = random_ids(case, start, tokens);
     let HeadShape { heads, head_dim, kv_heads } = case.shape;
-    let out = &poisoned(gpu, "out", &[tokens, heads, head_dim], Element::F16);
+    let out = &poisoned(gpu, "out", &[tokens, heads * head_dim], Element::F16);
     // Values after the query's token must not leak, whatever they are.
     let (mut keys, mut values) = (case.keys.clone(), case.values.clone());
     for head in 0..kv_heads {
@@ -33,7 +33,7 @@ fn check(gpu: &Gpu, op: &AttendSparse, case: &Case, start: usize, tokens: usize,
         cache: &upload_cache(gpu, case.shape, case.cache, (&mut keys, &mut values)),
         ids: &gpu.upload("ids", &ids_shape, Element::U32, &ids).unwrap(),
         partials: &poisoned(gpu, "partials", &[op.partials_len()], Element::F32),
-        out,
+        out: out.into(),
         start,
         tokens,
     };
@@ -53,7 +53,7 @@ fn prefill_matches_twin() {
             let shape = HeadShape::new(group * 2, 2, [32, 64, 96, 128][i % 4]).unwrap();
             for cache in CacheFormat::ALL {
                 let case = Case::new(shape, small(Variant::Local33, Lse::Coarse), 200, group as u64).cached_in(cache);
-                let op = &AttendSparse::new(gpu, case.shape, case.settings, cache).unwrap();
+                let op = &AttendSparse::new(gpu, case.shape, case.settings, cache, &[]).unwrap();
                 check(gpu, op, &case, 0, 200, false);
                 check(gpu, op, &case, 111, 3, false);
             }
@@ -68,7 +68,7 @@ fn decode_matches_twin() {
             let shape = HeadShape::new(group * 2, 2, [128, 32, 96, 64][i % 4]).unwrap();
             for cache in CacheFormat::ALL {
                 let case = Case::new(shape, small(Variant::Local32, Lse::Exact), 300, group as u64).cached_in(cache);
-                let op = &AttendSparse::new(gpu, case.shape, case.settings, cache).unwrap();
+                let op = &AttendSparse::new(gpu, case.shape, case.settings, cache, &[]).unwrap();
                 for position in [0, 15, 16, 63, 64, 79, 80, 111, 298] {
                     check(gpu, op, &case, position, 1, true);
                 }
@@ -82,10 +82,10 @@ fn real_blocks_match_twin() {
     on_each_gpu(|gpu| {
         let shape = HeadShape::new(32, 2, 128).unwrap();
         let case = Case::new(shape, medium(Variant::Local33, Lse::Coarse), 1200, 3);
-        let op = &AttendSparse::new(gpu, case.shape, case.settings, case.cache).unwrap();
+        let op = &AttendSparse::new(gpu, case.shape, case.settings, case.cache, &[]).unwrap();
         check(gpu, op, &case, 1100, 70, false);
         let case = Case::new(shape, SparseSettings::MINICPM4_1, 7000, 4).cached_in(CacheFormat::Q8);
-        let op = &AttendSparse::new(gpu, case.shape, case.settings, case.cache).unwrap();
+        let op = &AttendSparse::new(gpu, case.shape, case.settings, case.cache, &[]).unwrap();
         for position in [6143, 6144, 6999] {
             check(gpu, op, &case, position, 1, true);
         }
@@ -97,7 +97,7 @@ fn large_scores_do_not_overflow() {
     on_each_gpu(|gpu| {
         let shape = HeadShape::new(16, 1, 64).unwrap();
         let mut case = Case::new(shape, small(Variant::Local33, Lse::Coarse), 200, 6);
-        let op = &AttendSparse::new(gpu, case.shape, case.settings, case.cache).unwrap();
+        let op = &AttendSparse::new(gpu, case.shape, case.settings, case.cache, &[]).unwrap();
         case.q.iter_mut().for_each(|value| *value = value.abs().clamp(0.5, 4.0));
         // Scores of many hundreds that grow along the text, or fall: the running maximum moves in every tile of a kernel
         // that walks the text from its start, or from its end.

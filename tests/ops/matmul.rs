@@ -16,7 +16,9 @@ fn matches_twin() {
         (150, 256, 160, 128),
     ] {
         for format in formats(cols) {
-            check_on_each_gpu(|gpu| matmul::check(gpu, tokens, (rows, cols, shard_rows), format));
+            for integers in [false, true] {
+                check_on_each_gpu(|gpu| matmul::check(gpu, tokens, (rows, cols, shard_rows), format, integers));
+            }
         }
     }
 }

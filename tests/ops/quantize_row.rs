@@ -49,6 +49,7 @@ fn what_is_no_number_spoils_the_step_of_its_chunk() {
         let op = QuantizeRow::new(gpu, layout).unwrap();
         op.record(gpu, &mut recorder, (&input, &row), x.len()).unwrap();
         let pairs = read_f32(gpu, &mut recorder, &row.steps).unwrap();
-        assert_eq!(pairs.chunks_exact(2).map(|pair| pair[0].is_finite()).collect::<Vec<_>>(), expected);
+        let steps = pairs.chunks_exact(2).take(expected.len()).map(|pair| pair[0].is_finite());
+        assert_eq!(steps.collect::<Vec<_>>(), expected);
     }
 }

@@ -157,7 +157,7 @@ impl<'a> Chain<'a> {
         let Case { shape, settings, capacity, .. } = *case;
         let HeadShape { kv_heads, head_dim, .. } = shape;
         let score = ScoreBlocks::new(gpu, shape, settings).unwrap();
-        let attend = AttendSparse::new(gpu, shape, settings, case.cache).unwrap();
+        let attend = AttendSparse::new(gpu, shape, settings, case.cache, &[]).unwrap();
         let compressed = |label, stride| poisoned(gpu, label, &[kv_heads, capacity / stride, head_dim], Element::F16);
         Self {
             compress: CompressKeys::new(gpu, shape, settings, case.cache).unwrap(),
@@ -184,13 +184,13 @@ impl<'a> Chain<'a> {
     pub(crate) fn attend(&self, recorder: &mut Recorder, position: usize, list: &[u32], decode: bool) -> Vec<f32> {
         let (gpu, case) = (self.gpu, self.case);
         let HeadShape { heads, head_dim, .. } = case.shape;
-        let out = &poisoned(gpu, "out", &[1, heads, head_dim], Element::F16);
+        let out = &poisoned(gpu, "out", &[1, heads * head_dim], Element::F16);
         let args = AttendSparseArgs {
             q: &case.upload_q(gpu, position, 1),
             cache: &self.tokens,
             ids: &gpu.upload("ids", &self.select.ids_shape(1), Element::U32, list).unwrap(),
             partials: &self.partials,
-            out,
+            out: out.into(),
             start: position,
             tokens: 1,
         };
@@ -226,7 +226,7 @@ impl<'a> Chain<'a> {
         let q = &case.upload_q(gpu, start, tokens);
         let scores = &poisoned(gpu, "scores", &self.score.scores_shape(tokens, case.capacity), Element::F32);
         let ids = &poisoned(gpu, "ids", &self.select.ids_shape(tokens), Element::U32);
-        let out = &poisoned(gpu, "out", &[tokens, heads, head_dim], Element::F16);
+        let out = &poisoned(gpu, "out", &[tokens, heads * head_dim], Element::F16);
         let (cache, fine, coarse) = (&self.tokens, &self.fine, &self.coarse);
         let args = ScoreBlocksArgs { q, fine, coarse, lse: &self.lse, scores, start, tokens };
         match decode {
@@ -236,7 +236,7 @@ impl<'a> Chain<'a> {
         let marks = &gpu.tensor("marks", &[(start + tokens).div_ceil(16)], Element::U32).unwrap();
         let select = SelectBlocksArgs { scores, ids, marks, marks_from: usize::MAX, start, tokens };
         self.select.record(gpu, recorder, &select).unwrap();
-        let args = AttendSparseArgs { q, cache, ids, partials: &self.partials, out, start, tokens };
+        let args = AttendSparseArgs { q, cache, ids, partials: &self.partials, out: out.into(), start, tokens };
         match decode {
             true => self.attend.record_decode(gpu, recorder, &args).unwrap(),
             false => self.attend.record_prefill(gpu, recorder, &args).unwrap(),
