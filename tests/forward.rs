@@ -298,8 +298,11 @@ fn changing_the_mode_reads_again_only_from_where_it_matters() {
 #[test]
 fn any_chunk_size_gives_the_same_logits() {
     for (variant, gpu) in gpu_variants() {
-        for name in ["minicpm_tied", "llama_tied_group16"] {
+        let quantised = ["mlx_q4_llama_group4", "mlx_q8_minicpm_group1_head128"];
+        for name in ["minicpm_tied", "llama_tied_group16"].into_iter().chain(quantised) {
             let tokens = expected(name).token_ids;
+            // Rounding a single token's activations to 8 bits is more than another order of sums; the most seen is 0.000.
+            let allowed = if gpu.features.int8 && quantised.contains(&name) { 0.1 } else { 1e-2 };
             let mut whole = gpu_session(gpu, &folder(name), &options(Some(512)));
             whole.feed(&tokens, &mut |_, _| Ok(())).unwrap();
             let wanted = whole.logits().unwrap();
@@ -308,7 +311,7 @@ fn any_chunk_size_gives_the_same_logits() {
                 session.feed(&tokens, &mut |_, _| Ok(())).unwrap();
                 let got = session.logits().unwrap();
                 let worst = got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-                assert!(worst < 1e-2, "{name}, {variant}, chunk {chunk}: {worst}");
+                assert!(worst < allowed, "{name}, {variant}, chunk {chunk}: {worst}");
             }
         }
     }
@@ -368,6 +371,24 @@ fn too_long_a_prompt_says_by_how_much() {
     let mut session = cpu_session(&folder("minicpm_tied"), &LoadOptions { context: Some(64), ..options(None) });
     let error = session.feed(&[5; 70], &mut |_, _| Ok(())).unwrap_err().to_string();
     assert!(error.contains("70 tokens, 6 more than the context of 64"), "{error}");
+}
+
+#[test]
+fn tokens_beyond_the_vocabulary_are_refused_wherever_they_come_in() {
+    let gpu = gpu_variants().first().map(|(_, gpu)| gpu_session(gpu, &folder("minicpm_tied"), &options(None)));
+    for mut session in [Some(cpu_session(&folder("minicpm_tied"), &options(None))), gpu].into_iter().flatten() {
+        let beyond = session.config().vocab_size as u32;
+        let check = |error: foveal::error::Error| {
+            assert!(error.to_string().contains(&format!("token {beyond} is beyond")), "{error}");
+        };
+        let wanted = session.feed(&[5, 6, 7], &mut |_, _| Ok(())).unwrap();
+        check(session.feed(&[5, beyond, 7], &mut |_, _| Ok(())).unwrap_err());
+        check(session.feed(&[5, 6, beyond], &mut |_, _| Ok(())).unwrap_err());
+        check(session.advance(beyond).unwrap_err());
+        // The last one is only a target, whose log-probability lies in no row.
+        check(session.score(&[5, 6, beyond], &mut |_, _| Ok(())).unwrap_err());
+        assert_eq!(session.feed(&[5, 6, 7], &mut |_, _| Ok(())).unwrap(), wanted);
+    }
 }
 
 #[test]

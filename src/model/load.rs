@@ -7,7 +7,7 @@ use super::config::ModelConfig;
 use super::forward::{Layer, Model, Ops};
 use super::linear::{self, Linear, SourceList};
 use super::names;
-use super::plan::{self, MemoryPlan};
+use super::plan::MemoryPlan;
 use super::scratch::Scratch;
 use crate::error::{Error, Result};
 use crate::gpu::{Element, Gpu, Tensor};
@@ -71,9 +71,7 @@ impl Model {
         let config = options.config(checkpoint)?;
         let sources = SourceList::find(checkpoint, &config, options.quantize.as_ref())?;
         let context = options.context_for(&config);
-        let chunk = options.chunk.unwrap_or_else(|| plan::choose_chunk(gpu, &config, context)).max(1);
-        let memory = MemoryPlan::new(&config, sources.bytes(), (options.kv, context), chunk);
-        memory.check(gpu, &config)?;
+        let memory = MemoryPlan::for_device(gpu, &config, sources.bytes(), (options.kv, context), options.chunk)?;
         progress(Stage::Compiling, 0, 1)?;
         let embedding_format = sources.embedding.format;
         let (table, ops) = std::thread::scope(|scope| {
@@ -107,7 +105,7 @@ impl Model {
             });
         }
         let norm = vector(names::NORM, config.hidden_size)?;
-        let scratch = Scratch::new(gpu, &config, ops.sparse(), chunk, memory.capacity())?;
+        let scratch = Scratch::new(gpu, &config, ops.sparse(), memory.chunk, memory.capacity())?;
         Ok(Self {
             gpu: Arc::clone(gpu),
             ops,

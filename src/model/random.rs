@@ -7,7 +7,7 @@ use serde_json::json;
 use super::config::ModelConfig;
 use super::forward::{Layer, Model, Ops};
 use super::linear::{self, LayerSources, Linear, Source, SourceList};
-use super::plan::{self, MemoryPlan};
+use super::plan::MemoryPlan;
 use super::scratch::Scratch;
 use super::{LoadOptions, names};
 use crate::error::{Error, Result};
@@ -44,10 +44,8 @@ impl Model {
     /// Random weights in `format` for `config`.
     pub fn random(gpu: &Arc<Gpu>, config: ModelConfig, format: Format, options: &LoadOptions) -> Result<Self> {
         let context = options.context_for(&config);
-        let chunk = options.chunk.unwrap_or_else(|| plan::choose_chunk(gpu, &config, context)).max(1);
         let sources = random_sources(&config, format);
-        let memory = MemoryPlan::new(&config, sources.bytes(), (options.kv, context), chunk);
-        memory.check(gpu, &config)?;
+        let memory = MemoryPlan::for_device(gpu, &config, sources.bytes(), (options.kv, context), options.chunk)?;
         let table = linear::compile_multipliers(gpu, sources.all())?;
         let ops = Ops::compile(gpu, &config, format, options.kv)?;
         gpu.save_pipelines();
@@ -71,7 +69,7 @@ impl Model {
             });
         }
         let norm: Tensor = ones()?;
-        let scratch = Scratch::new(gpu, &config, ops.sparse(), chunk, memory.capacity())?;
+        let scratch = Scratch::new(gpu, &config, ops.sparse(), memory.chunk, memory.capacity())?;
         Ok(Self {
             gpu: Arc::clone(gpu),
             ops,
