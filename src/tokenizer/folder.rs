@@ -10,10 +10,11 @@
 use std::fs;
 use std::path::Path;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokenizers::AddedToken;
 
-use super::{Settings, tokenizer_error};
+use super::{Settings, guarded, tokenizer_error};
 use crate::error::{Error, Result};
 
 pub(super) fn read(folder: &Path) -> Result<(tokenizers::Tokenizer, Settings)> {
@@ -21,11 +22,15 @@ pub(super) fn read(folder: &Path) -> Result<(tokenizers::Tokenizer, Settings)> {
     let bytes = fs::read(&path).map_err(|error| {
         Error::io(&path, &error, "Download tokenizer.json from the model's page and put it beside the weights")
     })?;
-    let mut tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| Error::Text {
+    let damaged = |error: &dyn std::fmt::Display| Error::Text {
         what: path.display().to_string(),
         problem: format!("it is not a tokenizer that can be read: {error}"),
         advice: "Download it again; it may be cut or belong to a newer format".into(),
-    })?;
+    };
+    // At broken JSON the library panics in places.
+    serde_json::from_slice::<IgnoredAny>(&bytes).map_err(|error| damaged(&error))?;
+    let read = guarded(|| tokenizers::Tokenizer::from_bytes(bytes)).map_err(|error| damaged(&error))?;
+    let mut tokenizer = read.map_err(|error| damaged(&error))?;
     let config = read_json(&folder.join("tokenizer_config.json"))?;
     let generation = read_json(&folder.join("generation_config.json"))?;
     let model = read_json(&folder.join("config.json"))?;
@@ -45,7 +50,8 @@ pub(super) fn read(folder: &Path) -> Result<(tokenizers::Tokenizer, Settings)> {
         }
     }
     // Encoding nothing shows what the post-processor puts around a text.
-    let processed = tokenizer.encode("", true).ok().and_then(|encoding| encoding.get_ids().first().copied());
+    let processed =
+        guarded(|| tokenizer.encode("", true))?.ok().and_then(|encoding| encoding.get_ids().first().copied());
     let add_bos = config.get("add_bos_token").and_then(Value::as_bool).unwrap_or(bos.is_some() && processed == bos);
     let chat_template = chat_template(folder, &config)?;
     Ok((tokenizer, Settings { bos, eos, add_bos, chat_template }))
