@@ -96,8 +96,10 @@ impl Tokenizer {
     /// Reads tokenizer.json and, where they exist, tokenizer_config.json, generation_config.json, config.json and
     /// chat_template.jinja of a Hugging Face folder.
     pub fn from_folder(folder: &Path) -> Result<Self> {
-        let (tokenizer, settings) = folder::read(folder)?;
-        Self::from_parts(tokenizer, settings)
+        guarded(|| {
+            let (tokenizer, settings) = folder::read(folder)?;
+            Self::from_parts(tokenizer, settings)
+        })?
     }
 
     /// For vocabularies from other files (GGUF).
@@ -313,7 +315,10 @@ fn without_first_space(plain: &tokenizers::Tokenizer) -> Result<Option<tokenizer
 /// Makes every scheme "first" a "never", and tells whether there was one.
 fn forget_first(steps: &mut Value) -> bool {
     let inner = steps.get_mut("pretokenizers").and_then(Value::as_array_mut);
-    let mut found = inner.into_iter().flatten().fold(false, |found, step| forget_first(step) || found);
+    let mut found = false;
+    for step in inner.into_iter().flatten() {
+        found |= forget_first(step);
+    }
     if let Some(scheme) = steps.get_mut("prepend_scheme").filter(|scheme| **scheme == "first") {
         *scheme = "never".into();
         found = true;

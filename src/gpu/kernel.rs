@@ -91,7 +91,7 @@ impl Kernel {
 fn assemble<'a>(gpu: &Gpu, spec: &KernelSpec<'a>, subgroup: bool) -> Result<String> {
     let form = if subgroup { "subgroup" } else { "barrier" };
     let form_of = |wanted: &'a str| if subgroup || wanted != "subgroup" { wanted } else { form };
-    let mut pieces: Vec<_> = spec.pieces.iter().map(|(slot, wanted)| (*slot, form_of(*wanted))).collect();
+    let mut pieces: Vec<_> = spec.pieces.iter().map(|(slot, wanted)| (*slot, form_of(wanted))).collect();
     pieces.push(("reduce", form));
     // Plain pieces do not ask for it.
     let constants: Vec<_> =

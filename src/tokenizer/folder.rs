@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokenizers::AddedToken;
 
-use super::{Settings, guarded, tokenizer_error};
+use super::{Settings, tokenizer_error};
 use crate::error::{Error, Result};
 
 pub(super) fn read(folder: &Path) -> Result<(tokenizers::Tokenizer, Settings)> {
@@ -29,8 +29,7 @@ pub(super) fn read(folder: &Path) -> Result<(tokenizers::Tokenizer, Settings)> {
     };
     // At broken JSON the library panics in places.
     serde_json::from_slice::<IgnoredAny>(&bytes).map_err(|error| damaged(&error))?;
-    let read = guarded(|| tokenizers::Tokenizer::from_bytes(bytes)).map_err(|error| damaged(&error))?;
-    let mut tokenizer = read.map_err(|error| damaged(&error))?;
+    let mut tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| damaged(&error))?;
     let config = read_json(&folder.join("tokenizer_config.json"))?;
     let generation = read_json(&folder.join("generation_config.json"))?;
     let model = read_json(&folder.join("config.json"))?;
@@ -50,8 +49,7 @@ pub(super) fn read(folder: &Path) -> Result<(tokenizers::Tokenizer, Settings)> {
         }
     }
     // Encoding nothing shows what the post-processor puts around a text.
-    let processed =
-        guarded(|| tokenizer.encode("", true))?.ok().and_then(|encoding| encoding.get_ids().first().copied());
+    let processed = tokenizer.encode("", true).ok().and_then(|encoding| encoding.get_ids().first().copied());
     let add_bos = config.get("add_bos_token").and_then(Value::as_bool).unwrap_or(bos.is_some() && processed == bos);
     let chat_template = chat_template(folder, &config)?;
     Ok((tokenizer, Settings { bos, eos, add_bos, chat_template }))

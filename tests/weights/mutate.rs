@@ -396,7 +396,20 @@ fn changed_files_never_panic_nor_take_much_memory() {
         let hundredth = tally.cases / 100;
         let between = |count: u64| (hundredth..tally.cases - hundredth).contains(&count);
         assert!(between(tally.opened) && between(tally.configured), "{}: {tally:?}", tally.name);
-        assert!(tally.tokenizers > hundredth || !tally.has_text, "{}: {tally:?}", tally.name);
+        // Where the metadata is the tokenizer, it is tried once in eight times.
+        assert!(tally.tokenizers > hundredth / 2 || !tally.has_text, "{}: {tally:?}", tally.name);
+        eprintln!("{tally:?}");
+    }
+}
+
+#[test]
+fn what_made_the_tokenizers_library_panic_is_an_error() {
+    let subjects = subjects();
+    let texts = subjects.iter().find(|subject| subject.name == "texts").unwrap();
+    // JSON that breaks off inside the decoder, a template of a token that is not listed, and an id beyond all numbers.
+    for (seed, case) in [(1, 596), (1, 1422), (2, 129_753)] {
+        let (outcome, _) = texts.try_case(seed, case);
+        assert!(!outcome.tokenizer, "seed {seed}, case {case}");
     }
 }
 
