@@ -125,7 +125,7 @@ fn unpack(folder: &Path, asset: &Asset) -> Result<()> {
         // What is left of a failed attempt is only rubbish; that it may stay is no error of its own.
         let _ = fs::remove_file(&part);
         let advice = "The built-in model is unpacked there: make room and allow writing, or give --model";
-        Error::File { path, problem: format!("it cannot be written: {error}"), advice: advice.into() }
+        Error::not_written(path, &error, advice)
     })
 }
 

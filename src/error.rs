@@ -9,7 +9,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// A file or folder could not be found, opened, read or written.
-    #[error("cannot read {path}: {problem}. {advice}")]
+    #[error("{path}: {problem}. {advice}")]
     File {
         /// The file or folder.
         path: PathBuf,
@@ -168,9 +168,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// A file problem from an I/O error.
+    /// A file or folder that could not be read.
     pub fn io(path: impl Into<PathBuf>, error: &std::io::Error, advice: &str) -> Self {
-        Self::File { path: path.into(), problem: error.to_string(), advice: advice.into() }
+        Self::File { path: path.into(), problem: format!("it cannot be read: {error}"), advice: advice.into() }
+    }
+
+    /// A file or folder that could not be written.
+    pub fn not_written(path: impl Into<PathBuf>, error: &std::io::Error, advice: &str) -> Self {
+        Self::File { path: path.into(), problem: format!("it cannot be written: {error}"), advice: advice.into() }
     }
 
     /// A driver problem.

@@ -62,6 +62,11 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         trace: Option<Box<StepTrace>>,
     },
+    /// Text that was held back and is no stop text after all, or a cut character: it follows the last token.
+    Rest {
+        /// The text.
+        text: String,
+    },
 }
 
 /// Why an answer ended.
@@ -214,9 +219,7 @@ pub fn generate(
     let rest = filter.finish(&decoder.finish(), answer.reason == FinishReason::StopText);
     if !rest.is_empty() {
         answer.text.push_str(&rest);
-        if let Some(id) = answer.tokens.last() {
-            tell(Event::Token { id: *id, text: rest, mode, trace: None })?;
-        }
+        tell(Event::Rest { text: rest })?;
     }
     answer.mode = mode;
     answer.tokens_read = session.tokens_read(mode);

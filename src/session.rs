@@ -23,9 +23,6 @@ use crate::reference::{self, CpuCache, CpuModel};
 use crate::trace::StepTrace;
 use crate::weights::Checkpoint;
 
-/// Tokens of a step on the processor.
-const CPU_CHUNK: usize = 256;
-
 /// Where the model runs.
 enum Engine {
     Gpu(Box<GpuEngine>),
@@ -178,7 +175,7 @@ impl Session {
     pub fn on_cpu(checkpoint: &Checkpoint, options: &LoadOptions, progress: &mut Progress<'_>) -> Result<Self> {
         let model = CpuModel::load(checkpoint, options, progress)?;
         let (config, context) = (model.config.clone(), options.context_for(&model.config));
-        let chunk = options.chunk.unwrap_or(CPU_CHUNK).max(1);
+        let chunk = CpuModel::chunk(options);
         let cache = model.new_cache(KvCache::capacity_for(context))?;
         let engine = CpuEngine { cache, model, chunk, logits: Vec::new(), selected: Vec::new() };
         Ok(Self::new(Engine::Cpu(Box::new(engine)), config, context))
@@ -274,6 +271,7 @@ impl Session {
             return Err(Error::Usage { what: "prompt".into(), expected: "some text".into(), found: "nothing".into() });
         };
         self.check_room(context.len())?;
+        self.check_tokens(context)?;
         let mode = self.config().sparse.mode(self.attention, context.len());
         self.keep_common(before, mode);
         let (first, total) = (self.tokens.len(), context.len() - self.tokens.len());
@@ -293,6 +291,7 @@ impl Session {
     pub fn advance(&mut self, token: u32) -> Result<Next> {
         let start = self.tokens.len();
         self.check_room(start + 1)?;
+        self.check_tokens(&[token])?;
         let mode = self.config().sparse.mode(self.attention, start + 1);
         let next = start + 2;
         let next = (next <= self.capacity()).then(|| self.config().sparse.mode(self.attention, next));
@@ -336,6 +335,7 @@ impl Session {
     /// Replaces the cache's content.
     pub fn score(&mut self, tokens: &[u32], progress: &mut PrefillProgress<'_>) -> Result<Vec<f32>> {
         self.check_room(tokens.len())?;
+        self.check_tokens(tokens)?;
         self.truncate(0);
         let mode = self.config().sparse.mode(self.attention, tokens.len());
         let total = tokens.len().saturating_sub(1);
@@ -381,6 +381,19 @@ impl Session {
             return Err(Error::ContextFull { needed, capacity, over: needed - capacity });
         }
         Ok(())
+    }
+
+    /// Kernels and twins look rows up without asking again.
+    fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
+        let vocabulary = self.config.vocab_size;
+        match tokens.iter().find(|token| **token as usize >= vocabulary) {
+            None => Ok(()),
+            Some(token) => Err(Error::Text {
+                what: "tokenizer".into(),
+                problem: format!("token {token} is beyond the model's vocabulary of {vocabulary}"),
+                advice: "The tokenizer and the weights belong to different models".into(),
+            }),
+        }
     }
 
     fn remember(&mut self, ids: &[u32], how: How) {

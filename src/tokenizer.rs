@@ -10,11 +10,13 @@ mod token_bytes;
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value;
 use token_bytes::{Assembly, TokenBytes};
-use tokenizers::ModelWrapper;
+use tokenizers::{ModelWrapper, PreTokenizerWrapper};
 
 use crate::error::{Error, Result};
 
@@ -23,6 +25,12 @@ const LARGEST_VOCABULARY: usize = 1 << 22;
 
 fn tokenizer_error(problem: impl Into<String>, advice: &str) -> Error {
     Error::Text { what: "tokenizer".into(), problem: problem.into(), advice: advice.into() }
+}
+
+/// The library has been seen to panic at damaged files; that is no reason to end the program.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|_| tokenizer_error("its file makes the library panic that reads it", "Download the file again"))
 }
 
 /// What a model's files say beside the vocabulary.
@@ -65,6 +73,8 @@ pub struct Tokenizer {
     trusting: tokenizers::Tokenizer,
     /// The same, but blind to them.
     plain: tokenizers::Tokenizer,
+    /// The one for text inside a prompt, of vocabularies that put a space before the first word of all and no other.
+    inside: Option<tokenizers::Tokenizer>,
     bytes: Arc<TokenBytes>,
     special: HashSet<u32>,
     /// Special tokens that must not come out of plain text: all but the one for unknown characters.
@@ -86,8 +96,10 @@ impl Tokenizer {
     /// Reads tokenizer.json and, where they exist, tokenizer_config.json, generation_config.json, config.json and
     /// chat_template.jinja of a Hugging Face folder.
     pub fn from_folder(folder: &Path) -> Result<Self> {
-        let (tokenizer, settings) = folder::read(folder)?;
-        Self::from_parts(tokenizer, settings)
+        guarded(|| {
+            let (tokenizer, settings) = folder::read(folder)?;
+            Self::from_parts(tokenizer, settings)
+        })?
     }
 
     /// For vocabularies from other files (GGUF).
@@ -121,7 +133,8 @@ impl Tokenizer {
         }
         let mut plain = trusting.clone();
         plain.set_encode_special_tokens(true);
-        Ok(Self { trusting, plain, bytes, special, forbidden, settings })
+        let inside = without_first_space(&plain)?;
+        Ok(Self { trusting, plain, inside, bytes, special, forbidden, settings })
     }
 
     /// What the model's files say beside the vocabulary.
@@ -173,6 +186,12 @@ impl Tokenizer {
 
     /// [`Self::encode_plain`] with the bytes of `text` that each token was made from, without gaps.
     pub fn encode_with_offsets(&self, text: &str) -> Result<Vec<(u32, Range<usize>)>> {
+        self.encode_part(text, true)
+    }
+
+    /// The same for a text of which it is known whether a prompt begins with it.
+    fn encode_part(&self, text: &str, begins: bool) -> Result<Vec<(u32, Range<usize>)>> {
+        let inside = self.inside.as_ref().unwrap_or(&self.plain);
         // No special token may come out of plain text by another way than the added vocabulary (some models look up whole
         // words first). Words in which that happens are cut after their first character and encoded in two.
         let mut cuts = vec![0, text.len()];
@@ -180,7 +199,8 @@ impl Tokenizer {
             let mut tokens = Vec::new();
             for border in cuts.windows(2) {
                 let &[from, to] = border else { continue };
-                let part = encode(&self.plain, text.get(from..to).unwrap_or_default())?;
+                let tokenizer = if begins && from == 0 { &self.plain } else { inside };
+                let part = encode(tokenizer, text.get(from..to).unwrap_or_default())?;
                 tokens.extend(part.into_iter().map(|(id, range)| (id, range.start + from..range.end + from)));
             }
             let known = cuts.len();
@@ -265,7 +285,7 @@ impl Prompt<'_> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        for (id, range) in self.tokenizer.encode_with_offsets(&self.run)? {
+        for (id, range) in self.tokenizer.encode_part(&self.run, self.tokens.is_empty())? {
             let at = self.parts.partition_point(|part| part.0 <= range.start).saturating_sub(1);
             let Some(&(part_start, piece, piece_start)) = self.parts.get(at) else { continue };
             let part_end = self.parts.get(at + 1).map_or(self.run.len(), |part| part.0);
@@ -279,9 +299,35 @@ impl Prompt<'_> {
     }
 }
 
+/// The tokenizer for what does not begin a text, where that differs: its Metaspace has the scheme "first".
+fn without_first_space(plain: &tokenizers::Tokenizer) -> Result<Option<tokenizers::Tokenizer>> {
+    let damaged = |error: serde_json::Error| tokenizer_error(error.to_string(), "Download tokenizer.json again");
+    let mut steps = serde_json::to_value(plain.get_pre_tokenizer()).map_err(damaged)?;
+    if !forget_first(&mut steps) {
+        return Ok(None);
+    }
+    let steps: PreTokenizerWrapper = serde_json::from_value(steps).map_err(damaged)?;
+    let mut inside = plain.clone();
+    inside.with_pre_tokenizer(Some(steps));
+    Ok(Some(inside))
+}
+
+/// Makes every scheme "first" a "never", and tells whether there was one.
+fn forget_first(steps: &mut Value) -> bool {
+    let inner = steps.get_mut("pretokenizers").and_then(Value::as_array_mut);
+    let mut found = false;
+    for step in inner.into_iter().flatten() {
+        found |= forget_first(step);
+    }
+    if let Some(scheme) = steps.get_mut("prepend_scheme").filter(|scheme| **scheme == "first") {
+        *scheme = "never".into();
+        found = true;
+    }
+    found
+}
+
 fn encoding_of(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<tokenizers::Encoding> {
-    tokenizer
-        .encode(text, false)
+    guarded(|| tokenizer.encode(text, false))?
         .map_err(|error| tokenizer_error(error.to_string(), "The text cannot be encoded with this model's tokenizer"))
 }
 

@@ -49,7 +49,10 @@ pub(crate) fn foveal(arguments: &[&str]) -> Run {
 }
 
 pub(crate) fn foveal_with_input(arguments: &[&str], input: &[u8]) -> Run {
-    let mut command = program(arguments);
+    run(program(arguments), input)
+}
+
+pub(crate) fn run(mut command: Command, input: &[u8]) -> Run {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // A program that fails early does not read its input.
     let _ = child.stdin.take().unwrap().write_all(input);

@@ -295,22 +295,46 @@ fn changing_the_mode_reads_again_only_from_where_it_matters() {
     }
 }
 
+/// The most that logits differ when the prompt is read in small chunks, or token by token, instead of at once.
+fn chunks_differ_by(gpu: &Arc<Gpu>, name: &str) -> f32 {
+    let tokens = expected(name).token_ids;
+    let logits = |chunk| {
+        let mut session = gpu_session(gpu, &folder(name), &options(Some(chunk)));
+        session.feed(&tokens, &mut |_, _| Ok(())).unwrap();
+        session.logits().unwrap()
+    };
+    let wanted = logits(512);
+    let worst = |chunk| logits(chunk).iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    [1, 2, 7, 16, 64].into_iter().map(worst).fold(0.0, f32::max)
+}
+
+const QUANTISED: [&str; 2] = ["mlx_q4_llama_group4", "mlx_q8_minicpm_group1_head128"];
+
+/// What rounding a single token's activations to 8 bits may move the logits of the small models by; the most seen is 0.144.
+const ROUNDED: f32 = 0.2;
+
 #[test]
 fn any_chunk_size_gives_the_same_logits() {
     for (variant, gpu) in gpu_variants() {
-        for name in ["minicpm_tied", "llama_tied_group16"] {
-            let tokens = expected(name).token_ids;
-            let mut whole = gpu_session(gpu, &folder(name), &options(Some(512)));
-            whole.feed(&tokens, &mut |_, _| Ok(())).unwrap();
-            let wanted = whole.logits().unwrap();
-            for chunk in [1, 2, 7, 16, 64] {
-                let mut session = gpu_session(gpu, &folder(name), &options(Some(chunk)));
-                session.feed(&tokens, &mut |_, _| Ok(())).unwrap();
-                let got = session.logits().unwrap();
-                let worst = got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-                assert!(worst < 1e-2, "{name}, {variant}, chunk {chunk}: {worst}");
-            }
+        for name in ["minicpm_tied", "llama_tied_group16"].into_iter().chain(QUANTISED) {
+            let allowed = if gpu.features.int8 && QUANTISED.contains(&name) { ROUNDED } else { 1e-2 };
+            let worst = chunks_differ_by(gpu, name);
+            assert!(worst < allowed, "{name}, {variant}: {worst}");
         }
+    }
+}
+
+#[test]
+fn single_tokens_in_integers_are_near_prompts_in_floats() {
+    let device = std::env::var("FOVEAL_TEST_DEVICE").ok();
+    let Ok(mut gpu) = Gpu::open(&GpuOptions { device, ..Default::default() }) else { return };
+    // Software adapters leave it out because they gain nothing by it.
+    gpu.features.int8 = true;
+    let gpu = Arc::new(gpu);
+    for name in QUANTISED {
+        let worst = chunks_differ_by(&gpu, name);
+        eprintln!("{name}: {worst}");
+        assert!(worst > 1e-4 && worst < ROUNDED, "{name}: {worst}");
     }
 }
 
@@ -368,6 +392,24 @@ fn too_long_a_prompt_says_by_how_much() {
     let mut session = cpu_session(&folder("minicpm_tied"), &LoadOptions { context: Some(64), ..options(None) });
     let error = session.feed(&[5; 70], &mut |_, _| Ok(())).unwrap_err().to_string();
     assert!(error.contains("70 tokens, 6 more than the context of 64"), "{error}");
+}
+
+#[test]
+fn tokens_beyond_the_vocabulary_are_refused_wherever_they_come_in() {
+    let gpu = gpu_variants().first().map(|(_, gpu)| gpu_session(gpu, &folder("minicpm_tied"), &options(None)));
+    for mut session in [Some(cpu_session(&folder("minicpm_tied"), &options(None))), gpu].into_iter().flatten() {
+        let beyond = session.config().vocab_size as u32;
+        let check = |error: foveal::error::Error| {
+            assert!(error.to_string().contains(&format!("token {beyond} is beyond")), "{error}");
+        };
+        let wanted = session.feed(&[5, 6, 7], &mut |_, _| Ok(())).unwrap();
+        check(session.feed(&[5, beyond, 7], &mut |_, _| Ok(())).unwrap_err());
+        check(session.feed(&[5, 6, beyond], &mut |_, _| Ok(())).unwrap_err());
+        check(session.advance(beyond).unwrap_err());
+        // The last one is only a target, whose log-probability lies in no row.
+        check(session.score(&[5, 6, beyond], &mut |_, _| Ok(())).unwrap_err());
+        assert_eq!(session.feed(&[5, 6, 7], &mut |_, _| Ok(())).unwrap(), wanted);
+    }
 }
 
 #[test]

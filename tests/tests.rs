@@ -6,6 +6,7 @@
     reason = "a test that meets an error has failed; clippy excuses only the tests themselves"
 )]
 
+mod allocations; // how much memory a piece of work takes
 mod harness; // the device in each variant, random data, comparison
 
 mod cache_format; // the 8-bit cache in whole models

@@ -67,6 +67,11 @@ impl ChatArguments {
         self.model.device.without()
     }
 
+    /// Texts that end an answer.
+    pub(super) fn stop_texts(&self) -> Vec<String> {
+        self.sampling.stop_texts()
+    }
+
     /// How to load.
     pub(super) fn load_options(&self) -> crate::model::LoadOptions {
         self.model.load_options()
@@ -257,7 +262,7 @@ impl Chat<'_> {
                     }
                     Ok(())
                 }
-                Event::Token { text, .. } => {
+                Event::Token { text, .. } | Event::Rest { text } => {
                     bar = None;
                     terminal.write(&escape(&text))
                 }

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 
 use super::terminal::{Progress, remark};
@@ -32,9 +33,12 @@ pub(super) struct DeviceArguments {
     /// Part of an adapter's name, its number in `foveal devices`, or cpu
     #[arg(long, value_name = "NAME|INDEX|cpu")]
     device: Option<String>,
-    /// Leave optional abilities of the adapter unused: subgroup, f16, coop, timestamp, pipeline-cache
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help = without_help())]
     without: Vec<Feature>,
+}
+
+fn without_help() -> String {
+    format!("Leave optional abilities of the adapter unused: {}", Feature::ALL.map(Feature::name).join(", "))
 }
 
 impl DeviceArguments {
@@ -213,6 +217,9 @@ pub(super) struct SamplingArguments {
     seed: Option<u64>,
     #[arg(long, value_name = "TOKENS", value_parser = positive, help = format!("Longest answer [default: {MAX_TOKENS}]"))]
     max_tokens: Option<usize>,
+    /// End the answer where this text appears, and leave the text out; may be given several times
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    stop: Vec<String>,
     /// For models that can think first; without it as their template says
     #[arg(long, value_name = "on|off")]
     thinking: Option<Switch>,
@@ -237,7 +244,12 @@ impl SamplingArguments {
             seed: self.seed.unwrap_or_else(|| RandomState::new().hash_one(0u8)),
             ..published
         };
-        GenerateOptions { sampler, max_tokens: self.max_tokens.unwrap_or(MAX_TOKENS), stop: Vec::new() }
+        GenerateOptions { sampler, max_tokens: self.max_tokens.unwrap_or(MAX_TOKENS), stop: self.stop.clone() }
+    }
+
+    #[cfg(feature = "desktop")]
+    pub(super) fn stop_texts(&self) -> Vec<String> {
+        self.stop.clone()
     }
 
     /// What the flags make of the window's own settings.
@@ -329,7 +341,7 @@ pub(super) fn report_recovery(event: &Event) {
             remark(&format!("the graphics device was lost ({detail}): opening it again, the answer will go on"));
         }
         Event::DeviceRestored => remark("the device is back, nothing was lost"),
-        Event::Prefill { .. } | Event::Recomputing { .. } | Event::Token { .. } => {}
+        Event::Prefill { .. } | Event::Recomputing { .. } | Event::Token { .. } | Event::Rest { .. } => {}
     }
 }
 

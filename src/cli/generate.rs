@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &GenerateArguments, terminal: &mut Terminal) -> Res
             }
             match &event {
                 _ if arguments.json => terminal.json(&event),
-                Event::Token { text, .. } => terminal.write(&escape(text)),
+                Event::Token { text, .. } | Event::Rest { text } => terminal.write(&escape(text)),
                 other => {
                     report_recovery(other);
                     Ok(())

@@ -37,7 +37,7 @@ impl Terminal {
         })
         .map_err(|error| Error::File {
             path: "Ctrl-C".into(),
-            problem: error.to_string(),
+            problem: format!("it cannot be taken over: {error}"),
             advice: "Start foveal from a terminal".into(),
         })?;
         Ok(Self { reader_gone: false, answering, stop })
@@ -63,11 +63,7 @@ impl Terminal {
                 self.reader_gone = true;
                 return Error::Stopped;
             }
-            Error::File {
-                path: "standard output".into(),
-                problem: format!("it cannot be written: {error}"),
-                advice: "Make room where the output goes".into(),
-            }
+            Error::not_written("standard output", &error, "Make room where the output goes")
         })
     }
 

@@ -19,6 +19,7 @@ pub(super) fn run(arguments: &ChatArguments) -> Result<ExitCode> {
             built_in: built_in::model_folder()?,
             pipeline_cache: Some(built_in::cache_folder().join("pipelines")),
             without: arguments.without(),
+            stop: arguments.stop_texts(),
             load: arguments.load_options(),
             named: Some(choice.clone().unwrap_or(ModelChoice::BuiltIn)),
         }),

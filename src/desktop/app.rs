@@ -85,7 +85,11 @@ impl App {
             store.sample = Some(Document::new(name.clone(), text));
             store.sample_question.clone_from(question);
         }
-        let threads = |error: std::io::Error| Error::io("history thread", &error, "Close some programs and try again");
+        let threads = |error: std::io::Error| Error::File {
+            path: "history thread".into(),
+            problem: format!("it cannot be started: {error}"),
+            advice: "Close some programs and try again".into(),
+        };
         let writer = Writer::spawn(history.clone(), reply.clone()).map_err(threads)?;
         reply.spawn("Reading chats", move |reply| reply.send(Action::HistoryRead(Box::new(history.read_all()))));
         if !options.documents.is_empty() {

@@ -47,7 +47,7 @@ impl History {
         for part in ["chats", "documents", "trash", "damaged"] {
             let path = history.folder.join(part);
             fs::create_dir_all(&path)
-                .map_err(|error| Error::io(&path, &error, "Make the folder writable, chats are kept there"))?;
+                .map_err(|error| Error::not_written(&path, &error, "Make the folder writable, chats are kept there"))?;
         }
         Ok(history)
     }
@@ -168,7 +168,7 @@ fn read_file<T: DeserializeOwned>(path: &Path, kind: &str) -> std::result::Resul
 
 fn write_file<T: Serialize>(path: &Path, kind: &str, content: &T) -> Result<()> {
     let advice = "Nothing is lost while the window is open; free some space or make the folder writable";
-    let failed = |error: std::io::Error| Error::io(path, &error, advice);
+    let failed = |error: std::io::Error| Error::not_written(path, &error, advice);
     let envelope = Envelope { schema: SCHEMA, kind: kind.into(), content };
     let text = serde_json::to_vec(&envelope).map_err(|error| failed(error.into()))?;
     let beside = path.with_extension("json.new");
@@ -181,7 +181,7 @@ fn write_file<T: Serialize>(path: &Path, kind: &str, content: &T) -> Result<()> 
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(path, &error, "Make the folder writable"))
+            Err(Error::not_written(path, &error, "Make the folder writable"))
         }
         _ => Ok(()),
     }

@@ -245,7 +245,7 @@ pub(crate) fn save(
         let folder = downloads.filter(|folder| folder.is_dir()).unwrap_or(otherwise);
         let path = free_path(&folder, &name);
         let written = content().and_then(|bytes| {
-            std::fs::write(&path, bytes).map_err(|error| Error::io(&path, &error, "Make the folder writable"))
+            std::fs::write(&path, bytes).map_err(|error| Error::not_written(&path, &error, "Make the folder writable"))
         });
         reply.send(Action::Tell(match written {
             Ok(()) => Notice::Done(format!("Saved {}", path.display())),

@@ -84,5 +84,6 @@ fn content(gpu: &Gpu, recorder: &mut Recorder, bound: &Binding<'_>) -> Result<Ve
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    std::fs::write(path, bytes).map_err(|error| Error::io(path, &error, "Give a folder that exists and is empty"))
+    let advice = "Give a folder that exists and is empty";
+    std::fs::write(path, bytes).map_err(|error| Error::not_written(path, &error, advice))
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::choices::Choices;
 use super::faults::{Fault, FaultPoint, Faults};
 use super::pipeline_cache::DiskCache;
-use super::{Element, Feature, Features, Tensor, adapter};
+use super::{Element, Feature, Features, Tensor, adapter, limits};
 use crate::error::{Error, Result};
 
 /// Which device to open, and how.
@@ -102,6 +102,7 @@ impl Gpu {
         let features = Features::of(&adapter, &options.without);
         let limits = if options.guaranteed_limits { wgpu::Limits::default() } else { adapter.limits() };
         let summary = adapter::summary(0, &adapter);
+        limits::check(&summary.name, &adapter.limits())?;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("foveal engine"),
             required_features: features.request(),

@@ -16,7 +16,8 @@ pub struct KernelSpec<'a> {
     pub entry: &'a str,
     /// Constants written into the text.
     pub constants: &'a [(&'a str, Constant)],
-    /// Variant of each slot that the host decides: `("weights", "q4")`. `reduce` is chosen from the device.
+    /// Variant of each slot that the host decides: `("weights", "q4")`. `reduce` is chosen from the device; `subgroup` becomes
+    /// `barrier` where the driver fails at it.
     pub pieces: &'a [(&'a str, &'a str)],
 }
 
@@ -33,14 +34,23 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Compiles one kernel. May be called on several threads.
+    /// Compiles one kernel, without subgroups where the driver fails at them. May be called on several threads.
     pub fn new(gpu: &Gpu, spec: &KernelSpec<'_>) -> Result<Self> {
-        let mut choices = spec.pieces.to_vec();
-        choices.push(("reduce", if gpu.features.subgroup { "subgroup" } else { "barrier" }));
-        let mut text = shader::assemble(spec.name, spec.constants, &choices)?;
-        if spec.name.starts_with("coop/") {
-            text = coop_text(gpu, text)?;
+        let text = assemble(gpu, spec, gpu.features.subgroup)?;
+        let failed = match Self::from_text(gpu, spec, text.clone()) {
+            Err(failed @ Error::Gpu { .. }) => failed,
+            done => return done,
+        };
+        match assemble(gpu, spec, false) {
+            Ok(plain) if plain != text => {
+                tracing::warn!("{} is compiled without subgroups: {failed}", spec.name);
+                Self::from_text(gpu, spec, plain)
+            }
+            _ => Err(failed),
         }
+    }
+
+    fn from_text(gpu: &Gpu, spec: &KernelSpec<'_>, mut text: String) -> Result<Self> {
         let bindings = shader::bindings(spec.name, &text)?;
         let label = if spec.entry == "main" { spec.name.to_owned() } else { format!("{}.{}", spec.name, spec.entry) };
         let fault = gpu.pass(FaultPoint::Compile);
@@ -75,6 +85,19 @@ impl Kernel {
             }
         }
     }
+}
+
+/// The whole text, its pieces with subgroups or in their plain forms.
+fn assemble<'a>(gpu: &Gpu, spec: &KernelSpec<'a>, subgroup: bool) -> Result<String> {
+    let form = if subgroup { "subgroup" } else { "barrier" };
+    let form_of = |wanted: &'a str| if subgroup || wanted != "subgroup" { wanted } else { form };
+    let mut pieces: Vec<_> = spec.pieces.iter().map(|(slot, wanted)| (*slot, form_of(wanted))).collect();
+    pieces.push(("reduce", form));
+    // Plain pieces do not ask for it.
+    let constants: Vec<_> =
+        spec.constants.iter().copied().filter(|(name, _)| subgroup || *name != "SUBGROUP").collect();
+    let text = shader::assemble(spec.name, &constants, &pieces)?;
+    if spec.name.starts_with("coop/") { coop_text(gpu, text) } else { Ok(text) }
 }
 
 /// Matrix types carry their size in the name, and the directives must stand first.

@@ -9,6 +9,7 @@ mod device;
 mod faults;
 pub mod features;
 mod kernel;
+mod limits;
 mod pipeline_cache;
 mod readback;
 mod recorder;

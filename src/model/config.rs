@@ -71,7 +71,6 @@ impl ModelConfig {
             return Err(fault("hidden_act", "silu", act, "Other activations are not supported"));
         }
         let max_positions = fields.size_or("max_position_embeddings", 2048)?;
-        let theta = fields.number_or("rope_theta", 10_000.0)?;
         let minicpm = family == Family::MiniCpm;
         let scaled = |field, default| if minicpm { fields.number_or(field, default) } else { Ok(1.0) };
         let base = scaled("dim_model_base", 1.0)?;
@@ -83,7 +82,7 @@ impl ModelConfig {
             intermediate_size: fields.size("intermediate_size")?,
             vocab_size: fields.size("vocab_size")?,
             max_positions,
-            rope: Rope::new(json.get("rope_scaling"), theta, heads.head_dim, max_positions)?,
+            rope: Rope::new(json, heads.head_dim, max_positions)?,
             epsilon: fields.number_or("rms_norm_eps", 1e-6)? as f32,
             tied: fields.flag("tie_word_embeddings")?.unwrap_or(minicpm),
             embedding_scale: scaled("scale_emb", 1.0)? as f32,

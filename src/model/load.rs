@@ -9,7 +9,7 @@ use super::decode::FusedDecode;
 use super::forward::{Layer, Model, Ops};
 use super::linear::{self, Linear, SourceList};
 use super::names;
-use super::plan::{self, MemoryPlan};
+use super::plan::MemoryPlan;
 use super::scratch::Scratch;
 use crate::error::{Error, Result};
 use crate::gpu::{Element, Gpu, Tensor};
@@ -73,9 +73,7 @@ impl Model {
         let config = options.config(checkpoint)?;
         let sources = SourceList::find(checkpoint, &config, options.quantize.as_ref())?;
         let context = options.context_for(&config);
-        let chunk = options.chunk.unwrap_or_else(|| plan::choose_chunk(gpu, &config, context)).max(1);
-        let memory = MemoryPlan::new(&config, sources.bytes(), (options.kv, context), chunk).on(gpu, &config);
-        memory.check(gpu, &config)?;
+        let memory = MemoryPlan::for_device(gpu, &config, sources.bytes(), (options.kv, context), options.chunk)?;
         progress(Stage::Compiling, 0, 1)?;
         let started = Instant::now();
         let since = |what: &str| tracing::info!("{what} after {:.0} ms", started.elapsed().as_secs_f64() * 1e3);
@@ -112,7 +110,7 @@ impl Model {
         }
         let norm = vector(names::NORM, config.hidden_size)?;
         since("weights uploaded");
-        let scratch = Scratch::new(gpu, &config, ops.sparse(), chunk, memory.capacity())?;
+        let scratch = Scratch::new(gpu, &config, ops.sparse(), memory.chunk, memory.capacity())?;
         let fused = FusedDecode::compile(gpu, &config, options.kv, &layers, head.as_ref().unwrap_or(&embedding))?;
         gpu.save_pipelines();
         since("model ready");

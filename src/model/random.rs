@@ -8,7 +8,7 @@ use super::config::ModelConfig;
 use super::decode::FusedDecode;
 use super::forward::{Layer, Model, Ops};
 use super::linear::{self, LayerSources, Linear, Source, SourceList};
-use super::plan::{self, MemoryPlan};
+use super::plan::MemoryPlan;
 use super::scratch::Scratch;
 use super::{LoadOptions, names};
 use crate::error::{Error, Result};
@@ -45,10 +45,8 @@ impl Model {
     /// Random weights in `format` for `config`.
     pub fn random(gpu: &Arc<Gpu>, config: ModelConfig, format: Format, options: &LoadOptions) -> Result<Self> {
         let context = options.context_for(&config);
-        let chunk = options.chunk.unwrap_or_else(|| plan::choose_chunk(gpu, &config, context)).max(1);
         let sources = random_sources(&config, format);
-        let memory = MemoryPlan::new(&config, sources.bytes(), (options.kv, context), chunk).on(gpu, &config);
-        memory.check(gpu, &config)?;
+        let memory = MemoryPlan::for_device(gpu, &config, sources.bytes(), (options.kv, context), options.chunk)?;
         let table = linear::compile_multipliers(gpu, sources.all())?;
         let ops = Ops::compile(gpu, &config, format, options.kv)?;
         let mut words = random_words(POOL_WORDS);
@@ -71,7 +69,7 @@ impl Model {
             });
         }
         let norm: Tensor = ones()?;
-        let scratch = Scratch::new(gpu, &config, ops.sparse(), chunk, memory.capacity())?;
+        let scratch = Scratch::new(gpu, &config, ops.sparse(), memory.chunk, memory.capacity())?;
         let fused = FusedDecode::compile(gpu, &config, options.kv, &layers, head.as_ref().unwrap_or(&embedding))?;
         gpu.save_pipelines();
         Ok(Self {

@@ -128,10 +128,9 @@ impl Scratch {
         config.hidden_size.max(config.attention_width()).max(config.intermediate_size)
     }
 
-    /// Bytes of the integers that prompts are multiplied as on this device.
-    pub(crate) fn rounded_bytes(gpu: &Gpu, config: &ModelConfig, chunk: usize) -> u64 {
-        let values = if Matmul::rounds(gpu) { Self::rows(chunk) * Self::widest_input(config) } else { 0 };
-        (values * RoundedRows::VALUE_BYTES) as u64
+    /// Bytes of the integers that prompts are multiplied as, on devices that do.
+    pub(crate) fn rounded_bytes(config: &ModelConfig, chunk: usize) -> u64 {
+        (Self::rows(chunk) * Self::widest_input(config) * RoundedRows::VALUE_BYTES) as u64
     }
 
     /// Bytes of a scratch for `chunk` tokens, to within the small tensors, without [`Scratch::rounded_bytes`].
@@ -150,9 +149,12 @@ impl Scratch {
         ((Self::rows(chunk) * per_token) + partial * 4 + head_rows(config) * config.vocab_size * 4) as u64
     }
 
-    /// Bytes that one token takes in the widest tensor.
-    pub(crate) fn widest_row_bytes(config: &ModelConfig) -> u64 {
-        (config.intermediate_size * 8).max(config.qkv_width() * 4).max(config.hidden_size * 4) as u64
+    /// Bytes of the largest single tensor.
+    pub(crate) fn largest_tensor_bytes(config: &ModelConfig, chunk: usize, context: usize) -> u64 {
+        let blocks = KvCache::capacity_for(context) / config.sparse.settings.block_size;
+        let scores = config.heads.kv_heads * blocks;
+        let widest = [2 * config.intermediate_size, config.qkv_width(), config.hidden_size, scores];
+        widest.into_iter().max().unwrap_or(0) as u64 * 4 * Self::rows(chunk) as u64
     }
 }
 

@@ -42,6 +42,21 @@ pub struct CpuCache {
     pub capacity: usize,
 }
 
+/// Tokens of a step where the options do not say.
+const CHUNK: usize = 256;
+
+/// Rows of logits that scoring computes at a time.
+const HEAD_ROWS: usize = 64;
+
+/// Bytes that a step takes beside weights and cache, about: what a layer holds at a time for each token, and logits.
+fn step_bytes(config: &ModelConfig, tokens: usize, context: usize) -> u64 {
+    let scores = config.heads.kv_heads * context.div_ceil(config.sparse.settings.block_size);
+    let layer =
+        3 * config.hidden_size + 3 * config.qkv_width() + config.attention_width() + 5 * config.intermediate_size;
+    let rows = HEAD_ROWS.min(tokens) * config.vocab_size;
+    (tokens as u64).saturating_mul((layer + scores) as u64).saturating_add(rows as u64).saturating_mul(4)
+}
+
 /// What a step gives.
 pub struct CpuStep {
     /// The normalised last state of each token, (tokens, hidden).
@@ -58,7 +73,9 @@ impl CpuModel {
         let (total, mut done) = (sources.bytes(), 0);
         let heads = config.heads;
         let position_bytes = (2 * size_of::<f32>() * heads.kv_heads * heads.head_dim) as u64 * config.layers as u64;
-        plan::check_main_memory(total, options.context_for(&config), position_bytes)?;
+        let context = options.context_for(&config);
+        let scratch = |context| step_bytes(&config, Self::chunk(options), context);
+        plan::check_main_memory(total, context, position_bytes, scratch)?;
         let mut read = |source: &crate::model::Source| -> Result<PackedMatrix> {
             let matrix = checkpoint.rows(&source.name, 0..source.rows, Some(source.format))?;
             checkpoint.release();
@@ -87,6 +104,11 @@ impl CpuModel {
             config,
             kv: options.kv,
         })
+    }
+
+    /// Tokens of a step.
+    pub fn chunk(options: &LoadOptions) -> usize {
+        options.chunk.unwrap_or(CHUNK).max(1)
     }
 
     /// An empty cache for `positions`.
@@ -153,10 +175,10 @@ impl CpuModel {
 
     /// ln of the probability of each target after each state.
     pub fn score(&self, states: &[f32], targets: &[u32]) -> Vec<f32> {
-        let rows = 64 * self.config.hidden_size;
+        let rows = HEAD_ROWS * self.config.hidden_size;
         let chunk =
             |(states, targets): (&[f32], &[u32])| log_probs(&self.logits(states), self.config.vocab_size, targets);
-        states.chunks(rows).zip(targets.chunks(64)).flat_map(chunk).collect()
+        states.chunks(rows).zip(targets.chunks(HEAD_ROWS)).flat_map(chunk).collect()
     }
 }
 

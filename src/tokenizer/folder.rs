@@ -10,6 +10,7 @@
 use std::fs;
 use std::path::Path;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokenizers::AddedToken;
 
@@ -21,11 +22,14 @@ pub(super) fn read(folder: &Path) -> Result<(tokenizers::Tokenizer, Settings)> {
     let bytes = fs::read(&path).map_err(|error| {
         Error::io(&path, &error, "Download tokenizer.json from the model's page and put it beside the weights")
     })?;
-    let mut tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| Error::Text {
+    let damaged = |error: &dyn std::fmt::Display| Error::Text {
         what: path.display().to_string(),
         problem: format!("it is not a tokenizer that can be read: {error}"),
         advice: "Download it again; it may be cut or belong to a newer format".into(),
-    })?;
+    };
+    // At broken JSON the library panics in places.
+    serde_json::from_slice::<IgnoredAny>(&bytes).map_err(|error| damaged(&error))?;
+    let mut tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| damaged(&error))?;
     let config = read_json(&folder.join("tokenizer_config.json"))?;
     let generation = read_json(&folder.join("generation_config.json"))?;
     let model = read_json(&folder.join("config.json"))?;

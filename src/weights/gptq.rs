@@ -135,7 +135,8 @@ impl<'a> GptqMatrix<'a> {
                     let word =
                         self.zeros.get(start..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or_default();
                     let stored = u32::from_le_bytes(word) >> (row % per_word * bits);
-                    let zero = (stored + u32::from(self.settings.zeros_minus_one)) & mask;
+                    // Eight zero points of zero, stored minus one, are a word full of ones.
+                    let zero = stored.wrapping_add(u32::from(self.settings.zeros_minus_one)) & mask;
                     let scale = f16::from_f32(number);
                     let bias = f16::from_f32(-(zero as f32) * scale.to_f32());
                     if !scale.is_finite() || !bias.is_finite() {

@@ -114,11 +114,7 @@ pub fn quantize_folder(
 }
 
 fn write_error(path: &Path, error: &std::io::Error) -> Error {
-    Error::File {
-        path: path.into(),
-        problem: format!("writing failed: {error}"),
-        advice: "Check the free space and your rights to write there".into(),
-    }
+    Error::not_written(path, error, "Check the free space and your rights to write there")
 }
 
 /// What becomes of one tensor.

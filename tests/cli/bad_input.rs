@@ -137,7 +137,7 @@ fn prompts() {
     // More than any memory holds.
     for context in ["100000000000", "18446744073709551615"] {
         let error = cpu(&["generate", "--prompt", "x", "--context", context]);
-        names(&error, &["weights 17 MiB", "cache of", "MiB", "--context"]);
+        names(&error, &["weights 17 MiB", "cache of", "scratch", "MiB", "--context"]);
     }
     names(&cpu(&["generate", "--prompt", "x", "--temperature=-1"]), &["temperature"]);
     names(&cpu(&["generate", "--prompt", "x", "--top-p", "3"]), &["top_p"]);
@@ -168,6 +168,16 @@ fn text_files() {
     names(&ids(b"[1, 2, 3072]"), &["ids.json", "below 3072", "3072"]);
     names(&ids(b"[1, \"a\"]"), &["ids.json", "list"]);
     names(&ids(b"[1]"), &["at least 2 tokens"]);
+}
+
+#[test]
+fn what_cannot_be_written_is_said_so() {
+    let input = crate::cli::checkpoint("minicpm_tied");
+    let error = foveal(&["quantize", input.to_str().unwrap(), "/no/such/folder/out"]).failure();
+    names(&error, &["/no/such/folder", "cannot be written"]);
+    assert!(!error.contains("read"), "{error}");
+    let error = foveal(&["quantize", "/no/such/model", "out"]).failure();
+    names(&error, &["/no/such/model", "cannot be read"]);
 }
 
 #[test]

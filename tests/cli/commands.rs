@@ -9,6 +9,15 @@ fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+fn of_kind<'a>(events: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    events.iter().filter(move |event| event["event"] == kind)
+}
+
+/// The text of all events together.
+fn written(events: &[Value]) -> String {
+    events.iter().filter(|event| event["event"] != "summary").filter_map(|event| event["text"].as_str()).collect()
+}
+
 fn sample(name: &str) -> (String, Vec<(String, String)>) {
     let found = foveal::built_in::sample(name).unwrap();
     let questions = found.questions.into_iter().map(|question| (question.question, question.expected)).collect();
@@ -75,13 +84,72 @@ fn generate_gives_the_same_twice_and_its_events_add_up() {
         let summary = first.last().unwrap();
         assert_eq!(summary["event"], "summary");
         assert_eq!(summary["tokens"], second.last().unwrap()["tokens"]);
-        let tokens: Vec<_> = first.iter().filter(|event| event["event"] == "token").collect();
-        let text: String = tokens.iter().map(|event| event["text"].as_str().unwrap()).collect();
-        assert_eq!(summary["text"], text.as_str());
+        let ids: Vec<_> = of_kind(&first, "token").map(|event| event["id"].clone()).collect();
+        assert_eq!(summary["tokens"], Value::from(ids), "one event a token");
+        assert_eq!(summary["text"], written(&first).as_str());
         assert!(first[0]["event"] == "prefill" && first[0]["done"] == 0, "{}", first[0]);
         assert_eq!(summary["prompt_tokens"], summary["computed_tokens"]);
         assert!(["max_tokens", "end_of_answer"].contains(&summary["reason"].as_str().unwrap()));
     }
+}
+
+#[test]
+fn an_answer_ends_at_a_stop_text() {
+    let ask =
+        ["generate", "--json", "--prompt", "Where is the brass sextant?", "--temperature", "0", "--device", "cpu"];
+    let document = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(document.path(), sample("logbook").0).unwrap();
+    let ask = [&ask[..], &["--document", document.path().to_str().unwrap()]].concat();
+    let run = |stops: &[&str]| {
+        let stops: Vec<&str> = stops.iter().flat_map(|stop| ["--stop", *stop]).collect();
+        json_lines(&foveal(&[&ask[..], &stops].concat()).ok())
+    };
+    let whole = run(&[]);
+    let text = whole.last().unwrap()["text"].as_str().unwrap().to_owned();
+    let (before, _) = text.split_once(" the clock").unwrap_or_else(|| panic!("{text}"));
+    // The one that comes first counts, though the other is given first, and goes over a border of tokens.
+    let cut = run(&["clock", " the clo"]);
+    let summary = cut.last().unwrap();
+    assert_eq!((summary["text"].as_str(), summary["reason"].as_str()), (Some(before), Some("stop_text")));
+    assert_eq!(written(&cut), before);
+    // What might have become a stop text is shown at the end, and is no token of its own.
+    let held = run(&["clock. And then"]);
+    let summary = held.last().unwrap();
+    assert_eq!((summary["text"].as_str(), summary["reason"].as_str()), (Some(&text[..]), Some("end_of_answer")));
+    assert_eq!(of_kind(&held, "token").count(), summary["tokens"].as_array().unwrap().len());
+    assert!(of_kind(&held, "rest").any(|event| event["text"].as_str().unwrap().contains("clock.")), "{held:?}");
+    assert_eq!(written(&held), text);
+
+    let chat = ["chat", "--sample", "logbook", "--device", "cpu", "--temperature", "0", "--stop", " the clock"];
+    assert_eq!(foveal_with_input(&chat, b"Where is the brass sextant?\n").ok().trim_end(), before);
+    assert_eq!(foveal(&["generate", "--prompt", "x", "--stop", ""]).code, Some(2));
+}
+
+#[test]
+fn smaller_weights_lose_little() {
+    let text = tempfile::NamedTempFile::new().unwrap();
+    let document = sample("memories").0;
+    let end = document.char_indices().nth(4000).map_or(document.len(), |(end, _)| end);
+    std::fs::write(text.path(), &document[..end]).unwrap();
+    let perplexity = |format: &str| {
+        let path = text.path().to_str().unwrap();
+        let out = foveal(&["score", "--json", "--text", path, "--quantize", format, "--device", "cpu"]).ok();
+        serde_json::from_str::<Value>(&out).unwrap()["perplexity"].as_f64().unwrap()
+    };
+    let plain = perplexity("none");
+    for (format, allowed) in [("q8", 0.005), ("q4", 0.05)] {
+        let loss = perplexity(format) / plain - 1.0;
+        eprintln!("{format}: {:.2} % of {plain:.3}", 100.0 * loss);
+        assert!(loss != 0.0 && loss < allowed, "{format}: perplexity {plain} grows by {loss}");
+    }
+}
+
+#[test]
+fn without_lists_every_ability() {
+    let help = foveal(&["generate", "--help"]).ok();
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let names = foveal::gpu::Feature::ALL.map(foveal::gpu::Feature::name).join(", ");
+    assert!(names.contains("int8") && words.contains(&names), "{names} in {words}");
 }
 
 #[test]
@@ -160,6 +228,36 @@ fn inspect_tells_what_a_model_is() {
     let folder = checkpoint("llama_llama3_sharded");
     let text = foveal(&["inspect", folder.to_str().unwrap()]).ok();
     assert!(text.contains("llama3") && text.contains("no sparse_config"), "{text}");
+    let inspect = |path: std::path::PathBuf| foveal(&["inspect", path.to_str().unwrap()]).ok();
+    let has = |text: String, parts: &[&str]| {
+        for part in parts {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    };
+    let gguf = inspect(checkpoint("gguf_minicpm").join("model.gguf"));
+    has(gguf, &["GGUF 3, mostly", "minicpm: 2 layers", "bits per weight", "tokens; chat template", "MiB: weights"]);
+    has(inspect(checkpoint("gptq_minicpm")), &["GPTQ, 4 bits, groups of 128", "minicpm: 2 layers", "MiB: weights"]);
+}
+
+/// On Linux the Vulkan loader can be told to look nowhere.
+#[cfg(target_os = "linux")]
+#[test]
+fn without_any_driver_the_processor_computes_and_says_so() {
+    let run = |arguments: &[&str]| {
+        let mut command = program(arguments);
+        command.env("VK_DRIVER_FILES", "/nonexistent").env("VK_ICD_FILENAMES", "/nonexistent");
+        super::run(command, b"")
+    };
+    let error = run(&["selfcheck"]).failure();
+    assert!(error.contains("no usable graphics adapter") && error.contains("--device cpu"), "{error}");
+    let model = checkpoint("minicpm_tied");
+    let ask = ["generate", "--json", "--model", model.to_str().unwrap(), "--prompt", "abc", "--max-tokens", "2"];
+    let answer = run(&ask);
+    assert!(answer.err.contains("no graphics adapter") && answer.err.contains("slow path"), "{}", answer.err);
+    assert_eq!(json_lines(&answer.ok()).pop().unwrap()["device"], "processor");
+    let error = run(&[&ask[..], &["--device", "0"]].concat()).failure();
+    assert!(error.contains("no usable graphics adapter"), "{error}");
+    assert!(run(&["devices"]).ok().contains("cpu: "));
 }
 
 #[test]

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use foveal::error::Error;
 use foveal::gpu::{FaultPoint, Faults, Gpu, GpuOptions};
 use foveal::model::{Attention, LoadOptions};
+use foveal::ops::MatvecForm;
+use foveal::selfcheck;
 use foveal::session::Session;
+use foveal::weights::Format;
 
 use super::{folder, gpu_with, load, options, tokens};
 
@@ -52,6 +55,25 @@ fn a_kernel_that_does_not_compile_or_panics_the_compiler_is_an_error() {
             let mut session = load(&gpu, "minicpm_tied", &options()).unwrap();
             assert_eq!(session.feed(&tokens(40, 5), &mut |_, _| Ok(())).unwrap(), wanted, "{fault} {time}");
         }
+    }
+}
+
+#[test]
+fn a_kernel_that_fails_with_subgroups_is_compiled_without() {
+    let q4 = Format::Affine { bits: 4, group: 32 };
+    for fault in ["refuse", "panic"] {
+        let Some(gpu) = gpu_with(&format!("{fault}:compile:1").parse().unwrap()) else { return };
+        let subgroup = gpu.features.subgroup;
+        let norm = selfcheck::rms_norm::check(&gpu, (5, 4096), 0);
+        assert_eq!(norm.is_ok_and(|norm| norm.is_right()), subgroup, "{fault}");
+        // Here the piece asks for a constant that its plain form does not know.
+        let gpu = gpu_with(&format!("{fault}:compile:1").parse().unwrap()).unwrap();
+        let product = selfcheck::matvec::check(&gpu, (130, 4096, 1000), q4, MatvecForm::for_device(&gpu, q4));
+        assert_eq!(product.is_ok_and(|product| product.is_right()), subgroup, "{fault}");
+        // A kernel without subgroups has no other form.
+        let gpu = gpu_with(&format!("{fault}:compile:1").parse().unwrap()).unwrap();
+        let error = selfcheck::swiglu::check(&gpu, (3, 64), None).unwrap_err().to_string();
+        assert!(error.contains("an injected fault"), "{error}");
     }
 }
 

@@ -79,6 +79,34 @@ fn the_encoders_leading_space_goes_and_others_stay() {
 }
 
 #[test]
+fn a_space_for_the_first_word_is_for_the_first_of_all() {
+    let text = fs::read_to_string(data("tokenizers/metaspace.json")).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    json["normalizer"] = serde_json::Value::Null;
+    let space = |scheme: &str| serde_json::json!({ "type": "Metaspace", "prepend_scheme": scheme, "replacement": "\u{2581}", "split": false });
+    let several = |step: serde_json::Value| serde_json::json!({ "type": "Sequence", "pretokenizers": [step] });
+    let prompt = "<s>the cat<|im_end|>the mat";
+    let mut seen = std::collections::HashSet::new();
+    for steps in [space("first"), several(space("first")), space("always"), space("never")] {
+        json["pre_tokenizer"] = steps.clone();
+        let library: tokenizers::Tokenizer = json.to_string().parse().unwrap();
+        let settings = Settings { bos: Some(1), eos: vec![2], add_bos: true, chat_template: None };
+        let ours = Tokenizer::from_parts(library.clone(), settings).unwrap();
+        for text in [prompt, "the cat", "the cat<|im_end|>the mat"] {
+            let wanted = library.encode(text, false).unwrap();
+            assert_eq!(ours.encode(text, false).unwrap(), wanted.get_ids(), "{steps} {text}");
+        }
+        seen.insert(ours.encode(prompt, false).unwrap());
+        // A document after the template's special token is inside, too.
+        let pieces = [("<s>", true), ("the cat", false), ("<|im_end|>", true), ("the mat", true)];
+        let pieces = pieces.map(|(text, trusted)| Piece { text, trusted });
+        let got: Vec<u32> = ours.encode_pieces(&pieces, true).unwrap().iter().map(|token| token.id).collect();
+        assert_eq!(got, library.encode(prompt, false).unwrap().get_ids(), "{steps}");
+    }
+    assert_eq!(seen.len(), 2, "after a special token, first is as never");
+}
+
+#[test]
 fn bos_comes_once() {
     for kind in KINDS {
         let tokenizer = ours(kind);

@@ -1,5 +1,6 @@
 //! GGUF files: those that the official Python package wrote, and our own with a lie in each field.
 
+use foveal::model::ModelConfig;
 use foveal::weights::{Checkpoint, Format, GgufText, Kind};
 use serde_json::{Value, json};
 
@@ -232,6 +233,21 @@ fn old_minicpm_files_get_the_scales_of_their_time() {
 }
 
 #[test]
+fn a_files_own_factor_of_attention_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = GgufFile::minimal("minicpm");
+    file.set("minicpm.attention.head_count", 4, 2u32.to_le_bytes());
+    file.set("minicpm.rope.scaling.type", 8, gguf_text("longrope"));
+    file.set("minicpm.rope.scaling.attn_factor", 6, 1.25f32.to_le_bytes());
+    for name in ["rope_factors_long.weight", "rope_factors_short.weight"] {
+        file.tensors.push((name.into(), vec![16], 0, f32_bytes(&[1.0; 16])));
+    }
+    let checkpoint = Checkpoint::open(&file.write(folder.path())).unwrap();
+    // At position 0 nothing turns: what is left is the length.
+    assert_eq!(ModelConfig::new(checkpoint.config()).unwrap().rope.turns(0, 1)[..2], [1.25, 0.0]);
+}
+
+#[test]
 fn fields_that_lie_are_refused() {
     let changed = |change: &dyn Fn(&mut GgufFile)| {
         let mut file = GgufFile::minimal("llama");
@@ -381,6 +397,16 @@ fn vocabularies_that_lie_are_refused() {
     contains(refused(&|file| file.set("tokenizer.ggml.tokens", 9, gguf_texts(&["a", "b"]))), "2 numbers");
     contains(refused(&|file| file.set("tokenizer.ggml.bos_token_id", 4, 4u32.to_le_bytes())), "below 4");
     contains(refused(&|file| file.set("tokenizer.ggml.scores", 8, gguf_text("x"))), "scores");
+    // Tokens that are all made of each other: 200 of them come to 19 900 merges.
+    let tangled = |file: &mut GgufFile| {
+        let tokens: Vec<String> = (1..=200).map(|length| "a".repeat(length)).collect();
+        let texts: Vec<&str> = tokens.iter().map(String::as_str).collect();
+        let numbers = |kind: u32, bytes: Vec<u8>| [&kind.to_le_bytes()[..], &200u64.to_le_bytes(), &bytes].concat();
+        file.set("tokenizer.ggml.tokens", 9, gguf_texts(&texts));
+        file.set("tokenizer.ggml.scores", 9, numbers(6, f32_bytes(&[-1.0; 200])));
+        file.set("tokenizer.ggml.token_type", 9, numbers(5, super::build::u32_bytes(&[1; 200])));
+    };
+    contains(refused(&tangled), "at most 7296 ways to make a token of two");
     let gpt2 = |file: &mut GgufFile, merges: &[&str], pre: &str| {
         file.set("tokenizer.ggml.model", 8, gguf_text("gpt2"));
         file.set("tokenizer.ggml.merges", 9, gguf_texts(merges));

@@ -116,6 +116,20 @@ fn integers_stay_and_numbers_match_the_definition() {
 }
 
 #[test]
+fn a_word_of_zero_points_that_are_all_zero_wraps() {
+    let matrix = Written { zeros: vec![0; COLS / 128 * ROWS], ..Written::new(4, 128, true) };
+    assert!(matrix.qzeros(1).iter().all(|word| *word == u32::MAX));
+    let settings = json!({ "quant_method": "gptq", "bits": 4, "group_size": 128 });
+    let packed = folder(settings, &matrix.entries(1)).open().rows("l.weight", 0..ROWS, None).unwrap();
+    for row in 0..ROWS {
+        for (input, got) in packed.row_f32(row).into_iter().enumerate() {
+            let expected = matrix.integers[row * COLS + input] as f32 * matrix.scales[input / 128 * ROWS + row];
+            assert_eq!(got, expected, "row {row}, input {input}");
+        }
+    }
+}
+
+#[test]
 fn shuffled_groups_and_other_formats_are_refused() {
     let settings = |key: &str, value: Value| {
         let mut settings = json!({ "quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": true });

@@ -165,7 +165,7 @@ fn impossible_wishes_are_refused_before_anything_is_written() {
         quantize_folder(folder.path(), &nowhere, &Recipe::default(), |_| Ok(()))
             .unwrap_err()
             .to_string()
-            .contains("writing")
+            .contains("cannot be written")
     );
     folder.write("model.safetensors", safetensors(&[(LAYER, "F32", vec![2, 128], f32_bytes(&[f32::NAN; 256]))]));
     assert!(

@@ -20,7 +20,12 @@ use crate::sampler::SamplerSettings;
 use crate::trace;
 
 /// Writes one answer and reports it.
-pub(super) fn write(model: &mut OpenModel, request: &GenerateRequest, side: &EngineSide) -> Result<()> {
+pub(super) fn write(
+    model: &mut OpenModel,
+    request: &GenerateRequest,
+    stop_texts: &[String],
+    side: &EngineSide,
+) -> Result<()> {
     let (generation, started) = (request.generation, Instant::now());
     let conversation = conversation(request);
     let thinking = model.info.can_think.then_some(request.thinking);
@@ -44,7 +49,7 @@ pub(super) fn write(model: &mut OpenModel, request: &GenerateRequest, side: &Eng
     let options = GenerateOptions {
         sampler: sampler(&request.sampling, generation),
         max_tokens: request.sampling.max_tokens as usize,
-        stop: Vec::new(),
+        stop: stop_texts.to_vec(),
     };
     let stop = AtomicBool::new(false);
     let mut parts = Parts::default();
@@ -69,8 +74,7 @@ pub(super) fn write(model: &mut OpenModel, request: &GenerateRequest, side: &Eng
             generate::Event::DeviceRestored => {
                 side.events.send(Event::DeviceRestored(generation));
             }
-            // Text that was held back comes once more at the end, without a step of its own.
-            generate::Event::Token { text, trace: None, .. } if request.trace => {
+            generate::Event::Rest { text } => {
                 side.events.send(Event::Rest(generation, text));
             }
             generate::Event::Token { id, text, mode: read, trace } => {

@@ -27,6 +27,8 @@ pub struct ModelEngineOptions {
     pub pipeline_cache: Option<PathBuf>,
     /// Abilities of the adapter to leave unused.
     pub without: BTreeSet<Feature>,
+    /// Texts that end an answer and are left out of it.
+    pub stop: Vec<String>,
     /// How to load where the window has no opinion.
     pub load: model::LoadOptions,
     /// The model that `load.sparse_config` is for.
@@ -101,7 +103,7 @@ impl ModelEngine {
                     let error = Error::Usage { what: "answer".into(), expected, found: "none is open".into() };
                     return self.fail(Some(request.generation), &error);
                 };
-                if let Err(error) = answer::write(model, &request, &self.side) {
+                if let Err(error) = answer::write(model, &request, &self.options.stop, &self.side) {
                     // Where it could not be replaced.
                     if matches!(error, Error::DeviceLost { .. }) {
                         self.model = None;

@@ -45,6 +45,13 @@ const END_TOKENS: [&str; 5] = ["<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<
 /// No vocabulary has longer tokens; splitting longer ones into pairs would take quadratic time.
 const MAX_TOKEN_BYTES: usize = 1024;
 
+/// Ways to put a token together from two others, on average: published vocabularies have one or two. A file of tokens that
+/// are all made of each other would take hundreds of times its own size.
+const MAX_SPLITS: usize = 16;
+
+/// Splits that a small vocabulary may have whatever its average.
+const FREE_SPLITS: usize = 4096;
+
 fn problem(problem: impl ToString, advice: &str) -> Error {
     Error::Text { what: "tokenizer".into(), problem: problem.to_string(), advice: advice.into() }
 }
@@ -189,6 +196,11 @@ fn sentence_piece(
             if let (Some(&left_id), Some(&right_id)) = (vocabulary.get(left), vocabulary.get(right)) {
                 merges.push((scores[id], left_id, right_id));
             }
+        }
+        let most = tokens.len().saturating_mul(MAX_SPLITS).saturating_add(FREE_SPLITS);
+        if merges.len() > most {
+            let key = "tokenizer.ggml.tokens";
+            return Err(metadata.wrong(key, &format!("at most {most} ways to make a token of two"), "more"));
         }
     }
     // Highest score first; among the splits of one token the order has no influence on the result, but must be fixed.
