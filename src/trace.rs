@@ -166,10 +166,8 @@ pub fn block_sources(context: &[ContextToken], block_size: usize) -> Vec<BlockSo
         let mut parts: Vec<BlockPart> = Vec::new();
         for run in tokens.chunk_by(|a, b| a.source == b.source) {
             let start = parts.last().map_or(first, |part| part.tokens.end);
-            let bytes = run
-                .iter()
-                .map(|token| &token.bytes)
-                .fold(usize::MAX..0, |all, bytes| all.start.min(bytes.start)..all.end.max(bytes.end));
+            let first_byte = run.iter().map(|token| token.bytes.start).min().unwrap_or(0);
+            let bytes = first_byte..run.iter().map(|token| token.bytes.end).max().unwrap_or(0);
             let source = run[0].source;
             let bytes = (source != Source::Template).then_some(bytes);
             parts.push(BlockPart { tokens: start..start + run.len(), source, bytes });
