@@ -91,6 +91,26 @@ impl Conversation {
         Ok(sourced.into_iter().map(token).collect())
     }
 
+    /// The texts as they stand, documents and then turns, without a template. Special tokens in them are meant as such: whoever
+    /// leaves the template out writes it.
+    pub fn raw_tokens(&self, tokenizer: &Tokenizer) -> Result<Vec<ContextToken>> {
+        let documents = self.documents.iter().enumerate().map(|(i, document)| (&document.text, Source::Document(i)));
+        let turns = self.turns.iter().enumerate().map(|(i, turn)| (&turn.content, Source::Turn(i)));
+        let texts: Vec<(&String, Source)> = documents.chain(turns).collect();
+        let (mut pieces, mut sources) = (Vec::new(), Vec::new());
+        for (index, (text, source)) in texts.iter().enumerate() {
+            if index > 0 {
+                pieces.push(Piece { text: GAP, trusted: true });
+                sources.push(Source::Template);
+            }
+            pieces.push(Piece { text, trusted: true });
+            sources.push(*source);
+        }
+        let tokens = tokenizer.encode_pieces(&pieces, true)?.into_iter();
+        let source = |piece: usize| sources.get(piece).copied().unwrap_or(Source::Template);
+        Ok(tokens.map(|t| ContextToken { id: t.id, source: source(t.piece), bytes: t.range }).collect())
+    }
+
     /// The messages, and for each the sources of its content: (bytes of the content, source).
     fn messages(&self) -> Result<(Vec<Message>, Vec<Parts>)> {
         let mut messages = Vec::new();

@@ -297,11 +297,24 @@ impl Session {
         let next = (next <= self.capacity()).then(|| self.config().sparse.mode(self.attention, next));
         self.step(&[token], start, mode, true, next)?;
         let next = self.next(start, mode);
+        let next = self.distrusting(next);
         if next.is_err() {
             // So that the same call can be made again.
             self.truncate(start);
         }
         next
+    }
+
+    /// After an error forgets what was recorded for the step that failed, so that it cannot run with the next; after one of
+    /// the driver all that is cached too. The driver tells late: any step since the last answer may be the one that failed.
+    fn distrusting<T>(&mut self, done: Result<T>) -> Result<T> {
+        if let (Err(error), Engine::Gpu(engine)) = (&done, &mut self.engine) {
+            engine.recorder.forget();
+            if matches!(error, Error::Gpu { .. } | Error::Memory { .. }) {
+                self.truncate(0);
+            }
+        }
+        done
     }
 
     /// Truncates the cache to what it shares with `context`. Tokens that were read dense where the whole prompt is to be
@@ -324,11 +337,12 @@ impl Session {
 
     /// Logits of the whole vocabulary after the last step.
     pub fn logits(&mut self) -> Result<Vec<f32>> {
-        match &mut self.engine {
+        let logits = match &mut self.engine {
             Engine::Gpu(engine) => engine.logits(),
             Engine::Cpu(engine) => Ok(engine.logits.clone()),
             Engine::Lost => Err(nowhere()),
-        }
+        };
+        self.distrusting(logits)
     }
 
     /// ln of the probability of every token of `tokens` after the first, each given those before it, read as one prompt.
@@ -345,19 +359,20 @@ impl Session {
             let (start, chunk) = (scores.len(), self.chunk()?);
             let end = (start + chunk).min(total);
             let (ids, targets) = (&tokens[start..end], &tokens[start + 1..end + 1]);
-            match &mut self.engine {
+            let scored = match &mut self.engine {
                 Engine::Gpu(engine) => {
-                    let (recorder, cache) = (&mut engine.recorder, &engine.cache);
+                    let GpuEngine { model, recorder, cache, .. } = &mut **engine;
                     let form = if self.check_numbers { Form::Checked } else { Form::Usual };
-                    engine.model.record_layers(recorder, cache, ids, start, mode, form)?;
-                    scores.extend(engine.model.score(&mut engine.recorder, targets, form)?);
+                    let recorded = model.record_layers(recorder, cache, ids, start, mode, form);
+                    recorded.and_then(|()| model.score(recorder, targets, form))
                 }
                 Engine::Cpu(engine) => {
                     let states = engine.model.layers(&mut engine.cache, ids, start, mode)?.states;
-                    scores.extend(engine.model.score(&states, targets));
+                    Ok(engine.model.score(&states, targets))
                 }
                 Engine::Lost => return Err(nowhere()),
-            }
+            };
+            scores.extend(self.distrusting(scored)?);
             if let Some(index) = scores.iter().skip(start).position(|score| !score.is_finite()) {
                 return Err(no_numbers(start + index, scores[start + index]));
             }
@@ -406,11 +421,7 @@ impl Session {
             Engine::Gpu(engine) => {
                 let (trace, check_numbers) = (self.trace, self.check_numbers);
                 let done = engine.step(ids, start, mode, Wanted { logits, trace, check_numbers, next });
-                if matches!(done, Err(Error::Gpu { .. } | Error::Memory { .. })) {
-                    // The driver tells late: any step since the last answer may be the one that failed.
-                    self.truncate(0);
-                }
-                done?;
+                self.distrusting(done)?;
             }
             Engine::Cpu(engine) => {
                 let step = engine.model.layers(&mut engine.cache, ids, start, mode)?;

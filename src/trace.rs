@@ -1,11 +1,12 @@
-//! What one generated token read: the blocks that each layer and KV head selected, exactly as the attention kernel had them.
+//! What one generated token read: the blocks that each layer and KV head selected, exactly as the attention kernel had them,
+//! and the way from a block to the text it stands for.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use crate::block_marks::BlockMarks;
-use crate::conversation::ContextToken;
+use crate::conversation::{ContextToken, Source};
 use crate::model::Mode;
 use crate::sparse_settings::SparseSettings;
 
@@ -108,9 +109,125 @@ impl StepTrace {
     }
 }
 
+/// What one reader read, for other programs: what is read whatever the scores say, and what was chosen by score.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReaderBlocks {
+    /// Layer of the model.
+    pub layer: usize,
+    /// KV head of the layer.
+    pub kv_head: usize,
+    /// The beginning, the local window, what the user pinned; everything while all blocks fit.
+    pub forced: Vec<u32>,
+    /// Chosen by score.
+    pub free: Vec<u32>,
+}
+
+impl StepTrace {
+    /// Every reader's blocks, those read anyway and those chosen apart.
+    pub fn by_reader(&self) -> Vec<ReaderBlocks> {
+        let kv_heads = self.kv_heads.max(1);
+        let split = |(reader, ids): (usize, &Vec<u32>)| {
+            let free: Vec<u32> = self.free_blocks(reader).collect();
+            let forced = ids.iter().copied().filter(|id| !free.contains(id)).collect();
+            ReaderBlocks { layer: reader / kv_heads, kv_head: reader % kv_heads, forced, free }
+        };
+        self.readers.iter().enumerate().map(split).collect()
+    }
+}
+
+/// Where the tokens of a block come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BlockSource {
+    /// The block.
+    pub block: usize,
+    /// Positions in the context.
+    pub tokens: Range<usize>,
+    /// Its texts, in order.
+    pub parts: Vec<BlockPart>,
+}
+
+/// Neighbouring tokens of a block that come from one text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BlockPart {
+    /// Positions in the context.
+    pub tokens: Range<usize>,
+    /// The text.
+    pub source: Source,
+    /// Bytes of that text; the template's own words have no place in any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<Range<usize>>,
+}
+
+/// The sources of every block of `context`. What is generated after it is the answer.
+pub fn block_sources(context: &[ContextToken], block_size: usize) -> Vec<BlockSource> {
+    let block_size = block_size.max(1);
+    let block = |(block, tokens): (usize, &[ContextToken])| {
+        let first = block * block_size;
+        let mut parts: Vec<BlockPart> = Vec::new();
+        for run in tokens.chunk_by(|a, b| a.source == b.source) {
+            let start = parts.last().map_or(first, |part| part.tokens.end);
+            let first_byte = run.iter().map(|token| token.bytes.start).min().unwrap_or(0);
+            let bytes = first_byte..run.iter().map(|token| token.bytes.end).max().unwrap_or(0);
+            let source = run[0].source;
+            let bytes = (source != Source::Template).then_some(bytes);
+            parts.push(BlockPart { tokens: start..start + run.len(), source, bytes });
+        }
+        BlockSource { block, tokens: first..first + tokens.len(), parts }
+    };
+    context.chunks(block_size).enumerate().map(block).collect()
+}
+
 /// The tokens of `context` that lie in a block; fewer at the end, where generated tokens follow.
 pub fn context_of<'a>(context: &'a [ContextToken], trace: &StepTrace, block: u32) -> &'a [ContextToken] {
     let range = trace.tokens_of(block);
     let end = range.end.min(context.len());
     &context[range.start.min(end)..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forced_and_free_blocks_are_apart_and_together_what_was_read() {
+        let trace = StepTrace {
+            mode: Mode::Sparse,
+            position: 165,
+            block_size: 16,
+            readers: vec![vec![0, 3, 7, 9, 10], vec![0, 4, 5, 9, 10]],
+            kv_heads: 2,
+            init_blocks: 1,
+            local_first: 9,
+            pinned: vec![4],
+            excluded: Vec::new(),
+        };
+        let [first, second] = &trace.by_reader()[..] else { panic!("two readers") };
+        assert_eq!((&first.forced[..], &first.free[..]), (&[0, 9, 10][..], &[3, 7][..]));
+        assert_eq!((second.layer, second.kv_head), (0, 1));
+        assert_eq!((&second.forced[..], &second.free[..]), (&[0, 4, 9, 10][..], &[5][..]));
+        // Nothing is chosen while all blocks fit.
+        let all = StepTrace { position: 70, readers: vec![(0..5).collect()], ..trace };
+        assert_eq!((all.by_reader()[0].forced.len(), all.by_reader()[0].free.len()), (5, 0));
+    }
+
+    #[test]
+    fn blocks_lead_to_bytes_of_their_texts() {
+        let token = |source, bytes: Range<usize>| ContextToken { id: 5, source, bytes };
+        let document = Source::Document(0);
+        let context = [
+            token(Source::Template, 0..3),
+            token(document, 0..4),
+            token(document, 4..9),
+            token(document, 9..12),
+            token(Source::Turn(0), 0..2),
+        ];
+        let sources = block_sources(&context, 3);
+        assert_eq!(sources.len(), 2);
+        assert_eq!((sources[1].block, sources[1].tokens.clone()), (1, 3..5));
+        let parts = |block: usize| -> Vec<_> {
+            sources[block].parts.iter().map(|p| (p.tokens.clone(), p.source, p.bytes.clone())).collect()
+        };
+        assert_eq!(parts(0), [(0..1, Source::Template, None), (1..3, document, Some(0..9))]);
+        assert_eq!(parts(1), [(3..4, document, Some(9..12)), (4..5, Source::Turn(0), Some(0..2))]);
+    }
 }

@@ -2,6 +2,7 @@
 //! engine must go on, and what it computes must be what it would have computed without the fault.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+mod complaints;
 mod device_loss;
 mod memory;
 mod numbers;

@@ -259,7 +259,8 @@ fn workgroup_bytes(module: &naga::Module, info: &ModuleInfo) -> Vec<(String, u32
     module.entry_points.iter().enumerate().map(entry).collect()
 }
 
-fn write_everywhere(what: &str, coop: bool, module: &naga::Module, info: &ModuleInfo) -> Vec<u32> {
+/// The kernel as SPIR-V, and as HLSL where DX12 can have it.
+fn write_everywhere(what: &str, coop: bool, module: &naga::Module, info: &ModuleInfo) -> (Vec<u32>, Option<String>) {
     let options = spv::Options { lang_version: (1, 4), ..Default::default() };
     let words = spv::write_vec(module, info, &options, None);
     let words = words.unwrap_or_else(|error| panic!("{what} as SPIR-V: {error}"));
@@ -267,13 +268,16 @@ fn write_everywhere(what: &str, coop: bool, module: &naga::Module, info: &Module
     msl::write_string(module, info, &options, &msl::PipelineOptions::default())
         .unwrap_or_else(|error| panic!("{what} as MSL: {error}"));
     // DX12 has no cooperative matrices that wgpu could use.
-    if !coop {
-        let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_2, ..Default::default() };
-        let (mut out, pipeline) = (String::new(), hlsl::PipelineOptions::default());
-        let written = hlsl::Writer::new(&mut out, &options, &pipeline).write(module, info, None);
-        written.unwrap_or_else(|error| panic!("{what} as HLSL: {error}"));
+    if coop {
+        return (words, None);
     }
-    words
+    let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_2, ..Default::default() };
+    let (mut out, pipeline) = (String::new(), hlsl::PipelineOptions::default());
+    let written = hlsl::Writer::new(&mut out, &options, &pipeline).write(module, info, None);
+    let entries = written.unwrap_or_else(|error| panic!("{what} as HLSL: {error}")).entry_point_names;
+    let entries: Vec<String> =
+        entries.into_iter().map(|name| name.unwrap_or_else(|error| panic!("{what}: {error}"))).collect();
+    (words, Some(format!("// {}\n{out}", entries.join(" "))))
 }
 
 /// The SPIR-V tools' opinion of what naga wrote. False, with a loud line, where they are not installed.
@@ -300,6 +304,8 @@ fn every_kernel_in_every_variant_is_valid_for_every_backend() {
     assert!(kernels.len() >= 18, "{kernels:?}");
     // Where tests/dawn wants the texts, for another WGSL compiler.
     let dump = std::env::var_os("FOVEAL_SHADER_FOLDER").map(PathBuf::from);
+    // Where tests/dxc wants them as HLSL, for Microsoft's compiler.
+    let hlsl_dump = std::env::var_os("FOVEAL_HLSL_FOLDER").map(PathBuf::from);
     let (mut count, mut modules) = (0, Vec::new());
     for kernel in &kernels {
         let sets = constant_sets(kernel).unwrap_or_else(|| {
@@ -311,9 +317,9 @@ fn every_kernel_in_every_variant_is_valid_for_every_backend() {
                 let what = format!("{kernel} {chosen:?} {constants:?}");
                 let text = text(kernel, constants, &chosen);
                 let (module, info) = validate(&what, &text);
+                let file = |ending: &str| format!("{}-{count}.{ending}", kernel.replace('/', "-"));
                 if let Some(folder) = &dump {
-                    std::fs::write(folder.join(format!("{}-{count}.wgsl", kernel.replace('/', "-"))), standard(&text))
-                        .unwrap();
+                    std::fs::write(folder.join(file("wgsl")), standard(&text)).unwrap();
                 }
                 assert!(!module.entry_points.is_empty(), "{what} has no entry point");
                 let large =
@@ -328,10 +334,13 @@ fn every_kernel_in_every_variant_is_valid_for_every_backend() {
                 }
                 // A writer that gives up says nothing of the kernel.
                 eprintln!("{what}");
-                let words = write_everywhere(&what, coop, &module, &info);
+                let (words, hlsl) = write_everywhere(&what, coop, &module, &info);
                 // One of each kind is enough: what constants change is arithmetic.
                 if constants == &sets[0] || constants == &sets[sets.len() - 1] {
                     modules.push((what, words));
+                    if let (Some(folder), Some(hlsl)) = (&hlsl_dump, hlsl) {
+                        std::fs::write(folder.join(file("hlsl")), hlsl).unwrap();
+                    }
                 }
                 count += 1;
             }

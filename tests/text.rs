@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod chat_template;
+mod damaged_tokenizers;
 mod sampler;
 mod tokenizer;
 

@@ -5,7 +5,7 @@ mod build;
 mod gguf;
 mod gptq;
 mod mlx;
-mod mutate;
+pub(crate) mod mutate;
 mod packed;
 mod quantize;
 mod safetensors;

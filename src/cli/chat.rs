@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::common::{
-    ModelArguments, SamplingArguments, TextArguments, figures, read_document, report_recovery, sample_document,
+    ModelArguments, SamplingArguments, TextArguments, figures, grouped, read_document, report_recovery, sample_document,
 };
 use super::terminal::{Progress, Terminal, escape, remark};
 use crate::chat_template::{Message, Role};
@@ -280,7 +280,7 @@ impl Chat<'_> {
 }
 
 fn attached(document: &Document) -> String {
-    format!("the model will read {} ({} characters)", document.name, document.text.chars().count())
+    format!("the model will read {} ({} characters)", document.name, grouped(document.text.chars().count()))
 }
 
 fn show_questions(questions: &[String]) {

@@ -353,15 +353,41 @@ pub(super) fn figures(answer: &Answer, session: &Session) -> String {
         FinishReason::ContextFull => ", cut because the context is full",
         FinishReason::Stopped => ", stopped",
     };
-    let reads = format!("{}: reads {} of {} tokens", answer.mode, answer.tokens_read, session.tokens().len());
+    let (read, length) = (grouped(answer.tokens_read), grouped(session.tokens().len()));
     format!(
-        "[{reads}; {} tokens at {:.1}/s, first after {:.2} s: {} of {} prompt tokens read at {:.0}/s; context of {}{ended}]",
-        answer.tokens.len(),
+        "[{}: reads {read} of {length} tokens; {} tokens at {:.1}/s, first after {:.2} s: {} of {} prompt tokens read at \
+         {}/s; context of {}{ended}]",
+        answer.mode,
+        grouped(answer.tokens.len()),
         answer.decode_speed(),
         answer.first_token_seconds,
-        answer.computed_tokens,
-        answer.prompt_tokens,
-        answer.prompt_speed(),
-        session.capacity(),
+        grouped(answer.computed_tokens),
+        grouped(answer.prompt_tokens),
+        grouped(answer.prompt_speed().round() as usize),
+        grouped(session.capacity()),
     )
+}
+
+/// A number with a comma between thousands.
+pub(super) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_stand_apart() {
+        let texts = [0, 7, 999, 1000, 61_320, 100_000, 1_234_567].map(grouped);
+        assert_eq!(texts, ["0", "7", "999", "1,000", "61,320", "100,000", "1,234,567"]);
+    }
 }

@@ -9,10 +9,12 @@ use serde::Serialize;
 use super::common::{ModelArguments, SamplingArguments, TextArguments, figures, report_recovery};
 use super::terminal::{Progress, Terminal, escape, remark};
 use crate::chat_template::{Message, Role};
-use crate::conversation::Conversation;
+use crate::conversation::{ContextToken, Conversation};
 use crate::error::{Error, Result};
 use crate::generate::{Answer, Event, FinishReason, generate};
+use crate::model::Mode;
 use crate::open::ModelFiles;
+use crate::trace::{BlockSource, ReaderBlocks, StepTrace, block_sources};
 
 #[derive(Debug, Args)]
 pub(super) struct GenerateArguments {
@@ -22,10 +24,11 @@ pub(super) struct GenerateArguments {
     /// Continue the text as it stands, without the model's chat template
     #[arg(long, conflicts_with_all = ["system", "thinking"])]
     raw: bool,
-    /// One JSON event a line: prefill, token, summary
+    /// One JSON event a line: prefill, token, summary (with --trace first context)
     #[arg(long)]
     json: bool,
-    /// With --json: the blocks that every layer and KV head selected for each token
+    /// With --json: the blocks that every layer and KV head read for each token, forced and chosen ones apart, and where the
+    /// text of each block comes from
     #[arg(long, requires = "json")]
     trace: bool,
     #[command(flatten)]
@@ -48,14 +51,62 @@ struct Summary<'a> {
     seed: u64,
 }
 
+/// The first line of `--json --trace`: from a block to its text. Blocks after these are the answer's own.
+#[derive(Serialize)]
+#[serde(tag = "event", rename = "context")]
+struct Context<'a> {
+    block_size: usize,
+    documents: Vec<&'a str>,
+    blocks: Vec<BlockSource>,
+}
+
+/// A token with what its step read.
+#[derive(Serialize)]
+#[serde(tag = "event", rename = "token")]
+struct TracedToken<'a> {
+    id: u32,
+    text: &'a str,
+    mode: Mode,
+    trace: Trace<'a>,
+}
+
+#[derive(Serialize)]
+struct Trace<'a> {
+    position: usize,
+    tokens_read: usize,
+    readers: Vec<ReaderBlocks>,
+    #[serde(skip_serializing_if = "<[u32]>::is_empty")]
+    pinned: &'a [u32],
+    #[serde(skip_serializing_if = "<[u32]>::is_empty")]
+    excluded: &'a [u32],
+}
+
+impl<'a> Trace<'a> {
+    fn new(step: &'a StepTrace) -> Self {
+        Self {
+            position: step.position,
+            tokens_read: step.tokens_read(),
+            readers: step.by_reader(),
+            pinned: &step.pinned,
+            excluded: &step.excluded,
+        }
+    }
+}
+
 pub(super) fn run(arguments: &GenerateArguments, terminal: &mut Terminal) -> Result<ExitCode> {
     let prompt = prompt_text(arguments)?;
     let files = arguments.model.open_files()?;
-    let tokens = prompt_tokens(arguments, &files, prompt)?;
+    let (conversation, context) = read_conversation(arguments, &files, prompt)?;
+    let tokens: Vec<u32> = context.iter().map(|token| token.id).collect();
     let options = arguments.sampling.options(files.sampler);
     let mut opened = arguments.model.open_session(&files, &arguments.model.load_options())?;
     let session = &mut opened.session;
     session.set_trace(arguments.trace);
+    if arguments.trace {
+        let block_size = session.config().sparse.settings.block_size;
+        let documents = conversation.documents.iter().map(|document| document.name.as_str()).collect();
+        terminal.json(&Context { block_size, documents, blocks: block_sources(&context, block_size) })?;
+    }
     let bar = Progress::new("reading");
     let answer = terminal.stoppable(|terminal, stop| {
         generate(session, &files.tokenizer, &tokens, &options, stop, &mut |event| {
@@ -63,6 +114,9 @@ pub(super) fn run(arguments: &GenerateArguments, terminal: &mut Terminal) -> Res
                 bar.set(*done as u64, *total as u64);
             }
             match &event {
+                Event::Token { id, text, mode, trace: Some(step) } if arguments.json => {
+                    terminal.json(&TracedToken { id: *id, text, mode: *mode, trace: Trace::new(step) })
+                }
                 _ if arguments.json => terminal.json(&event),
                 Event::Token { text, .. } | Event::Rest { text } => terminal.write(&escape(text)),
                 other => {
@@ -107,17 +161,20 @@ fn prompt_text(arguments: &GenerateArguments) -> Result<String> {
     Ok(prompt)
 }
 
-fn prompt_tokens(arguments: &GenerateArguments, files: &ModelFiles, prompt: String) -> Result<Vec<u32>> {
-    let documents = arguments.text.documents()?;
-    if arguments.raw {
-        let texts = documents.into_iter().map(|document| document.text).chain([prompt]);
-        return files.tokenizer.encode(&texts.collect::<Vec<_>>().join("\n\n"), true);
-    }
+/// What is to be read, and its tokens.
+fn read_conversation(
+    arguments: &GenerateArguments,
+    files: &ModelFiles,
+    prompt: String,
+) -> Result<(Conversation, Vec<ContextToken>)> {
     let conversation = Conversation {
         system: arguments.text.system.clone(),
-        documents,
+        documents: arguments.text.documents()?,
         turns: vec![Message { role: Role::User, content: prompt }],
     };
-    let context = conversation.tokens(&files.tokenizer, &files.template, arguments.sampling.thinking())?;
-    Ok(context.into_iter().map(|token| token.id).collect())
+    let context = match arguments.raw {
+        true => conversation.raw_tokens(&files.tokenizer)?,
+        false => conversation.tokens(&files.tokenizer, &files.template, arguments.sampling.thinking())?,
+    };
+    Ok((conversation, context))
 }

@@ -168,12 +168,13 @@ impl Gpu {
         if self.is_lost() { Error::DeviceLost { detail: error.to_string() } } else { error }
     }
 
-    /// Does what the list of faults orders for `point`. The fault is left to the caller where it is not the loss of the
-    /// device.
+    /// Does what the list of faults orders for `point`. The fault is left to the caller where it concerns this step alone.
     pub(super) fn pass(&self, point: FaultPoint) -> Option<Fault> {
         let fault = self.options.faults.pass(point);
-        if fault == Some(Fault::Lose) {
-            self.device.destroy();
+        match fault {
+            Some(Fault::Lose) => self.device.destroy(),
+            Some(Fault::Complain) => self.complaints.add(Error::gpu("a step", "an injected complaint")),
+            Some(Fault::Refuse | Fault::Panic) | None => {}
         }
         fault
     }

@@ -1,8 +1,9 @@
 //! Faults on purpose, so that what follows them can be tested: on the N-th time that the program allocates, compiles,
-//! writes, dispatches, submits or reads, the device is lost, or the step is refused as a driver would refuse it.
+//! writes, dispatches, submits or reads, the device is lost, or the step is refused as a driver would refuse it, or the driver
+//! complains of some earlier work, as drivers do: late.
 //!
 //! ```text
-//! FOVEAL_FAULTS=lose:dispatch:300,lose:read:2,refuse:allocate:17,panic:compile:3
+//! FOVEAL_FAULTS=lose:dispatch:300,lose:read:2,refuse:allocate:17,panic:compile:3,complain:submit:40
 //! ```
 //!
 //! Times are counted from 1 over all devices that are opened with the same list, so that `lose:dispatch:300,lose:write:2`
@@ -60,6 +61,8 @@ pub(super) enum Fault {
     Refuse,
     /// The compiler panics.
     Panic,
+    /// The driver reports an error outside any error scope; the step itself goes on.
+    Complain,
 }
 
 /// A list of faults with the count of what has happened so far. Clones share the count.
@@ -101,7 +104,8 @@ impl FromStr for Faults {
         let wrong = |found: &str| Error::Usage {
             what: VARIABLE.into(),
             expected: format!(
-                "a list of lose:POINT:N, refuse:allocate:N, refuse:compile:N or panic:compile:N, POINT one of {}",
+                "a list of lose:POINT:N, complain:POINT:N, refuse:allocate:N, refuse:compile:N or panic:compile:N, POINT \
+                 one of {}",
                 FaultPoint::ALL.map(FaultPoint::name).join(", ")
             ),
             found: format!("\"{found}\""),
@@ -112,6 +116,7 @@ impl FromStr for Faults {
             let point = FaultPoint::ALL.into_iter().find(|known| known.name() == point)?;
             let fault = match (fault, point) {
                 ("lose", _) => Fault::Lose,
+                ("complain", _) => Fault::Complain,
                 ("refuse", FaultPoint::Allocate | FaultPoint::Compile) => Fault::Refuse,
                 ("panic", FaultPoint::Compile) => Fault::Panic,
                 _ => return None,

@@ -87,7 +87,12 @@ pub struct Features {
     pub f16: bool,
     /// See [`Feature::Coop`]; `None` without it.
     pub coop: Option<CoopShape>,
-    /// Lanes of a subgroup where that is one number; cooperative kernels need to know it.
+    /// Lanes of a subgroup where that is one number; cooperative kernels need to know it when they are compiled.
+    ///
+    /// Where the driver chooses among several (AMD: 32 or 64, Intel: 8 to 32) there is none, and so no [`Self::coop`]. WGSL cannot
+    /// ask for one, wgpu leaves the choice to the driver in every pipeline, and the driver chooses for each kernel by what it
+    /// finds there (registers, the size of the workgroup): a probe kernel would tell the size of the probe. A kernel compiled
+    /// for 32 lanes that gets 64 would leave rows out without a word.
     pub subgroup_size: Option<u32>,
     /// See [`Feature::Int8`]. Processors gain nothing by it.
     pub int8: bool,

@@ -11,8 +11,11 @@ pub struct Readback {
     pub(super) buffer: wgpu::Buffer,
     _share: Share,
     bytes: u64,
-    mapped: Option<mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>>,
+    mapped: Option<Answer>,
 }
+
+/// Says when the content is there.
+type Answer = mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>;
 
 impl Readback {
     /// Room for `bytes`.
@@ -37,26 +40,28 @@ impl Readback {
         self.mapped = Some(receiver);
     }
 
-    /// Waits for the content and copies it out.
+    /// Waits for the content and copies it out. However that ends, the buffer can be filled again afterwards: one that stays
+    /// mapped would spoil every later submit.
     pub fn wait(&mut self, gpu: &Gpu) -> Result<Vec<u8>> {
         gpu.pass(FaultPoint::Read);
         let receiver = self.mapped.take().ok_or_else(|| Error::shape("read-back", "a request before", "none"))?;
+        let content = self.content(gpu, &receiver);
+        self.buffer.unmap();
+        gpu.check()?;
+        content
+    }
+
+    fn content(&self, gpu: &Gpu, answer: &Answer) -> Result<Vec<u8>> {
         gpu.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| {
             let error = Error::gpu("read-back", error);
             gpu.cause_of(error)
         })?;
-        let answer = receiver.recv();
-        gpu.check()?;
-        match answer {
+        match answer.recv() {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(gpu.cause_of(Error::gpu("read-back", error))),
             Err(_) => return Err(Error::DeviceLost { detail: "the driver dropped a read-back".into() }),
         }
-        let content = {
-            let view = self.buffer.slice(..).get_mapped_range().map_err(|error| Error::gpu("read-back", error))?;
-            view.to_vec()
-        };
-        self.buffer.unmap();
-        Ok(content)
+        let view = self.buffer.slice(..).get_mapped_range().map_err(|error| Error::gpu("read-back", error))?;
+        Ok(view.to_vec())
     }
 }

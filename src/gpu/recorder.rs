@@ -248,11 +248,13 @@ impl Recorder {
             return gpu.check();
         }
         let step = self.encode(gpu);
-        self.hand_over(gpu, step)?;
-        if self.stamps.is_some() {
-            self.collect_times(gpu)?;
+        let mut done = self.hand_over(gpu, step);
+        if done.is_ok() && self.stamps.is_some() {
+            done = self.collect_times(gpu);
         }
+        // After an error too: what is left here would run once more, before the next step.
         self.clear();
+        done?;
         gpu.check()
     }
 
@@ -305,6 +307,12 @@ impl Recorder {
         let index = gpu.queue.submit([step.commands]);
         self.in_flight.push_back(Submitted { index, at: Instant::now(), work: step.work });
         Ok(())
+    }
+
+    /// Forgets what was recorded or encoded and not submitted.
+    pub fn forget(&mut self) {
+        self.ahead = None;
+        self.clear();
     }
 
     fn clear(&mut self) {

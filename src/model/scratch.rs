@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::gpu::{Element, Gpu, Tensor};
 use crate::kv_cache::KvCache;
 use crate::ops::attend_dense::AttendDense;
+use crate::ops::attend_sparse::AttendSparse;
 use crate::ops::top_logits::{TopLogitsScratch, WORDS};
 use crate::ops::{Matmul, RoundedRows};
 
@@ -146,6 +147,7 @@ impl Scratch {
             + config.heads.kv_heads * (blocks + settings.budget()) * 4
             + 12;
         let partial: usize = AttendDense::partial_shape(config.heads).iter().product();
+        let partial = partial + AttendSparse::partials_of(config.heads, settings);
         ((Self::rows(chunk) * per_token) + partial * 4 + head_rows(config) * config.vocab_size * 4) as u64
     }
 

@@ -102,7 +102,12 @@ impl AttendSparse {
 
     /// Values of scratch that the decode of a token needs, at any depth.
     pub fn partials_len(&self) -> usize {
-        self.shape.heads * self.settings.first_choice().div_ceil(TILE) * AttendMerge::partial(self.shape.head_dim)
+        Self::partials_of(self.shape, &self.settings)
+    }
+
+    /// The same before anything is compiled.
+    pub fn partials_of(shape: HeadShape, settings: &SparseSettings) -> usize {
+        shape.heads * settings.first_choice().div_ceil(TILE) * AttendMerge::partial(shape.head_dim)
     }
 
     /// Appends one dispatch for a chunk.

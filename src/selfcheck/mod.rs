@@ -121,7 +121,12 @@ pub fn variants(options: &GpuOptions) -> Result<Vec<(String, Gpu)>> {
     let gpu = Gpu::open(options)?;
     let features = gpu.features.clone();
     let mut gpus = vec![(format!("{features}"), gpu)];
-    let less = [(features.subgroup, Feature::Subgroup), (features.coop.is_some(), Feature::Coop)];
+    let less = [
+        (features.subgroup, Feature::Subgroup),
+        (features.f16, Feature::F16),
+        (features.coop.is_some(), Feature::Coop),
+        (features.int8, Feature::Int8),
+    ];
     for (_, feature) in less.into_iter().filter(|(present, _)| *present) {
         let without: BTreeSet<_> = options.without.iter().copied().chain([feature]).collect();
         gpus.push((format!("without {feature}"), Gpu::open(&GpuOptions { without, ..options.clone() })?));
@@ -145,19 +150,29 @@ pub fn cases() -> Vec<Case> {
         cases.extend([
             Case::new("add_rms_norm", what.clone(), move |gpu| add_rms_norm::check(gpu, (1, 4096), 1, Some(layout))),
             Case::new("swiglu", what, move |gpu| swiglu::check(gpu, (1, 4096), Some(layout))),
+            Case::new("quantize_row", format!("4096 by {}", layout.chunk), move |gpu| {
+                quantize_row::check(gpu, 4096, layout)
+            }),
         ]);
     }
     let q4 = Format::Affine { bits: 4, group: 32 };
     for format in [Format::F16, q4, Format::Affine { bits: 8, group: 64 }, Format::Affine { bits: 4, group: 128 }] {
         cases.extend([
             Case::new("embed", format!("{format}, 300 x 1024"), move |gpu| embed::check(gpu, (300, 1024, 128), format)),
+            // The form that every device has, and the one that decoding takes on this one.
             Case::new("matvec", format!("{format}, 130 x 4096"), move |gpu| {
                 matvec::check(gpu, (130, 4096, 1000), format, MatvecForm::Narrow)
             }),
-            Case::new("matmul", format!("{format}, 67 x 131 x 2048"), move |gpu| {
-                matmul::check(gpu, 67, (131, 2048, 1000), format, false)
+            Case::new("matvec", format!("{format}, 130 x 4096, as decoding"), move |gpu| {
+                matvec::check(gpu, (130, 4096, 1000), format, MatvecForm::for_device(gpu, format))
             }),
         ]);
+        // Cooperative matrices take whole tiles of rows only; others go to the plain kernel.
+        for rows in [131, 256] {
+            cases.push(Case::new("matmul", format!("{format}, 67 x {rows} x 2048"), move |gpu| {
+                matmul::check(gpu, 67, (rows, 2048, 1000), format, false)
+            }));
+        }
     }
     for format in [q4, Format::Affine { bits: 8, group: 64 }] {
         let what = format!("{format}, 128 x 4096");

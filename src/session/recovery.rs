@@ -93,6 +93,14 @@ impl Session {
         result
     }
 
+    /// Computes what `other` holds, each token in the way in which it was computed there, so that the two can be compared: with
+    /// nothing that was in this session before.
+    pub fn repeat(&mut self, other: &Self, report: &mut RecoveryProgress<'_>) -> Result<()> {
+        self.truncate(0);
+        self.set_marks(other.marks.clone())?;
+        self.replay(&other.tokens, &other.how, report)
+    }
+
     /// Opens the device again, loads the model and computes what the cache held. After a failure this can be tried again.
     fn recover(&mut self, report: &mut RecoveryProgress<'_>) -> Result<()> {
         let Some(origin) = self.origin.clone() else {

@@ -7,29 +7,28 @@
 //!   that ends its turn with any of them has ended it
 //! - chat template: chat_template.jinja, else `chat_template` of tokenizer_config.json (a string, or a list of named ones)
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokenizers::AddedToken;
 
-use super::{Settings, tokenizer_error};
+use super::{LARGEST_VOCABULARY, Settings, tokenizer_error};
 use crate::error::{Error, Result};
+
+/// The largest published tokenizer.json has 35 MB. What is larger is no such file, and would fill the memory.
+const MOST_BYTES: u64 = 64 << 20;
 
 pub(super) fn read(folder: &Path) -> Result<(tokenizers::Tokenizer, Settings)> {
     let path = folder.join("tokenizer.json");
-    let bytes = fs::read(&path).map_err(|error| {
-        Error::io(&path, &error, "Download tokenizer.json from the model's page and put it beside the weights")
+    let bytes = read_file(&path)?.ok_or_else(|| {
+        let advice = "Download tokenizer.json from the model's page and put it beside the weights";
+        Error::io(&path, &ErrorKind::NotFound.into(), advice)
     })?;
-    let damaged = |error: &dyn std::fmt::Display| Error::Text {
-        what: path.display().to_string(),
-        problem: format!("it is not a tokenizer that can be read: {error}"),
-        advice: "Download it again; it may be cut or belong to a newer format".into(),
-    };
-    // At broken JSON the library panics in places.
-    serde_json::from_slice::<IgnoredAny>(&bytes).map_err(|error| damaged(&error))?;
-    let mut tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| damaged(&error))?;
+    let mut tokenizer = parse(&path, bytes)?;
     let config = read_json(&folder.join("tokenizer_config.json"))?;
     let generation = read_json(&folder.join("generation_config.json"))?;
     let model = read_json(&folder.join("config.json"))?;
@@ -55,17 +54,57 @@ pub(super) fn read(folder: &Path) -> Result<(tokenizers::Tokenizer, Settings)> {
     Ok((tokenizer, Settings { bos, eos, add_bos, chat_template }))
 }
 
+/// The content of a file that may be absent.
+fn read_file(path: &Path) -> Result<Option<Vec<u8>>> {
+    let read = || -> io::Result<Vec<u8>> {
+        let file = File::open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is not a file"));
+        }
+        let mut bytes = Vec::new();
+        file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    match read() {
+        Ok(bytes) if bytes.len() as u64 > MOST_BYTES => Err(Error::Text {
+            what: path.display().to_string(),
+            problem: format!("it has more than {} MiB", MOST_BYTES >> 20),
+            advice: "Download it again: no published file of this name is so large".into(),
+        }),
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(path, &error, "Check the file and your rights to read it")),
+    }
+}
+
+fn parse(path: &Path, bytes: Vec<u8>) -> Result<tokenizers::Tokenizer> {
+    let problem = |problem: String| Error::Text {
+        what: path.display().to_string(),
+        problem: format!("it is not a tokenizer that can be read: {problem}"),
+        advice: "Download it again; it may be cut or belong to a newer format".into(),
+    };
+    // The library panics on JSON that is cut in some places, and perhaps on other things.
+    serde_json::from_slice::<IgnoredAny>(&bytes).map_err(|error| problem(error.to_string()))?;
+    let parsed = catch_unwind(AssertUnwindSafe(|| tokenizers::Tokenizer::from_bytes(bytes)));
+    let tokenizer = parsed.map_err(|_| problem("its reader failed".into()))?;
+    let tokenizer = tokenizer.map_err(|error| problem(error.to_string()))?;
+    // Further tokens are counted on from the largest id.
+    match tokenizer.get_added_tokens_decoder().keys().max() {
+        Some(id) if *id as usize >= LARGEST_VOCABULARY => {
+            Err(problem(format!("it has a token {id}, expected ids below {LARGEST_VOCABULARY}")))
+        }
+        _ => Ok(tokenizer),
+    }
+}
+
 /// An absent file says nothing; a broken one is an error.
 fn read_json(path: &Path) -> Result<Value> {
-    match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| Error::Text {
-            what: path.display().to_string(),
-            problem: format!("it is not valid JSON: {error}"),
-            advice: "Download it again".into(),
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Value::Null),
-        Err(error) => Err(Error::io(path, &error, "Check the file's permissions")),
-    }
+    let Some(bytes) = read_file(path)? else { return Ok(Value::Null) };
+    serde_json::from_slice(&bytes).map_err(|error| Error::Text {
+        what: path.display().to_string(),
+        problem: format!("it is not valid JSON: {error}"),
+        advice: "Download it again".into(),
+    })
 }
 
 /// A number or a list of numbers.
@@ -111,10 +150,10 @@ fn add_tokens(tokenizer: &mut tokenizers::Tokenizer, config: &Value) -> Result<(
 
 fn chat_template(folder: &Path, config: &Value) -> Result<Option<String>> {
     let path = folder.join("chat_template.jinja");
-    match fs::read_to_string(&path) {
-        Ok(source) => return Ok(Some(source)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(Error::io(&path, &error, "The chat template must be a text file in UTF-8")),
+    if let Some(bytes) = read_file(&path)? {
+        let utf8 =
+            |_| Error::io(&path, &ErrorKind::InvalidData.into(), "The chat template must be a text file in UTF-8");
+        return String::from_utf8(bytes).map(Some).map_err(utf8);
     }
     let text = |value: &Value| value.as_str().map(str::to_owned);
     Ok(match config.get("chat_template") {

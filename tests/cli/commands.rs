@@ -1,5 +1,7 @@
 //! What the commands answer.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{checkpoint, devices, foveal, foveal_with_input, program};
@@ -153,6 +155,59 @@ fn without_lists_every_ability() {
 }
 
 #[test]
+fn a_trace_tells_forced_from_chosen_blocks_and_leads_to_the_text() {
+    let text: String = (0..25).map(|line| format!("On day {line} the cat sat on mat {line}.\n")).collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &text).unwrap();
+    let (model, path) = (checkpoint("minicpm_sparse"), file.path().to_str().unwrap());
+    let arguments = ["generate", "--json", "--trace", "--attention", "sparse", "--max-tokens", "4", "--document", path];
+    for device in devices() {
+        for raw in [true, false] {
+            let more = ["--model", model.to_str().unwrap(), "--prompt", "Where?", "--device", &device];
+            let raw: &[&str] = if raw { &["--raw"] } else { &[] };
+            let events = json_lines(&foveal(&[&arguments[..], &more, raw].concat()).ok());
+            let context = &events[0];
+            assert_eq!(context["event"], "context");
+            let whole = |range: &Value| (range["start"].as_u64().unwrap(), range["end"].as_u64().unwrap());
+            let (mut position, mut done, mut asked) = (0, 0, 0);
+            for (index, block) in context["blocks"].as_array().unwrap().iter().enumerate() {
+                assert_eq!((block["block"].as_u64(), whole(&block["tokens"]).0), (Some(index as u64), position));
+                for part in block["parts"].as_array().unwrap() {
+                    assert_eq!(whole(&part["tokens"]).0, position, "{part}");
+                    position = whole(&part["tokens"]).1;
+                    if part["source"]["document"] == 0 {
+                        assert_eq!(whole(&part["bytes"]).0, done, "{part}");
+                        done = whole(&part["bytes"]).1;
+                    } else if part["source"]["turn"] == 0 {
+                        asked = whole(&part["bytes"]).1;
+                    }
+                }
+                assert_eq!(whole(&block["tokens"]).1, position);
+            }
+            assert_eq!((done, asked), (text.len() as u64, "Where?".len() as u64));
+            assert_eq!(position, events.last().unwrap()["prompt_tokens"].as_u64().unwrap());
+
+            let tokens: Vec<_> = events.iter().filter(|event| event["event"] == "token").collect();
+            assert!(!tokens.is_empty());
+            for token in tokens.iter().filter(|token| !token["trace"].is_null()) {
+                assert_eq!(token["mode"], "sparse");
+                let own = token["trace"]["position"].as_u64().unwrap() / context["block_size"].as_u64().unwrap();
+                for reader in token["trace"]["readers"].as_array().unwrap() {
+                    let ids = |kind: &str| {
+                        let list = reader[kind].as_array().unwrap().iter();
+                        list.map(|id| id.as_u64().unwrap()).collect::<Vec<_>>()
+                    };
+                    let (forced, free) = (ids("forced"), ids("free"));
+                    assert!(forced.contains(&0) && forced.contains(&own) && !free.is_empty(), "{reader}");
+                    assert!(free.iter().all(|id| !forced.contains(id)), "{reader}");
+                }
+            }
+            assert!(tokens.iter().any(|token| !token["trace"].is_null()), "{tokens:?}");
+        }
+    }
+}
+
+#[test]
 fn a_software_adapter_is_not_taken_unasked() {
     let Some((_, gpu)) = gpu_variants().first().filter(|(_, gpu)| gpu.adapter.software) else { return };
     let model = checkpoint("minicpm_tied");
@@ -273,14 +328,38 @@ fn quantize_makes_a_folder_that_works() {
     assert!(error.contains("small"), "{error}");
 }
 
+/// Dispatches are captured on the way, as `tests/dawn` does: what no case runs would go unchecked on a user's driver.
 #[test]
-fn selfcheck_is_right_on_this_machine() {
-    let Some(device) = devices().get(1).cloned() else { return };
-    let text = foveal(&["selfcheck", "--device", &device]).ok();
-    for op in ["rms_norm", "matmul", "attend_dense", "top_logits", "attend_sparse"] {
-        assert!(text.contains(op), "{op} in {text}");
-    }
+fn selfcheck_is_right_on_this_machine_and_leaves_no_kernel_out() {
+    let Some((_, gpu)) = gpu_variants().first() else { return };
+    let captured = tempfile::tempdir().unwrap();
+    let mut command = program(&["selfcheck", "--device", &gpu.adapter.name]);
+    let output = command.env("FOVEAL_CAPTURE", captured.path()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("checks are right"), "{text}");
+    let mut ran = BTreeSet::new();
+    for entry in std::fs::read_dir(captured.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let dispatch: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+            let label = dispatch["label"].as_str().unwrap().to_owned();
+            ran.insert(label.split('.').next().unwrap().to_owned());
+        }
+    }
+    // Which of the cooperative kernels fit hangs on the device's memory; matrices alone always do.
+    let wanted = |kernel: &String| match kernel.strip_prefix("coop/") {
+        Some(name) => name == "matmul" && gpu.features.coop.is_some(),
+        None => true,
+    };
+    for kernel in foveal::gpu::shader::kernels().iter().filter(|kernel| wanted(kernel)) {
+        assert!(ran.contains(kernel), "no case runs {kernel}, only {ran:?}");
+    }
+    let features = &gpu.features;
+    let optional = [features.subgroup, features.f16, features.coop.is_some(), features.int8];
+    for (present, name) in optional.into_iter().zip(["subgroup", "f16", "coop", "int8"]) {
+        assert_eq!(text.contains(&format!(", without {name}\n")), present, "{name} in {text}");
+    }
 }
 
 #[test]

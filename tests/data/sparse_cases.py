@@ -58,7 +58,7 @@ def cases():
     yield "group6_dim96", "a group that is no power of two", 6, 1, 96, 324, [320, 323], GEOMETRY, "random"
     yield "group16_dim128", "group and head_dim of the 8B model", 16, 1, 128, 330, [329], GEOMETRY, "random"
     yield "small_blocks", "kernel 8/4, block 16, two init blocks", 4, 2, 32, 200, [0, 95, 96, 111, 112, 150, 199], SMALL, "random"
-    yield "published", "the published settings, of which the query at 6144 is the first that leaves a block out", 2, 1, 16, 6160, [6143, 6144, 6159], PUBLISHED, "random"
+    yield "published", "the published settings, of which the query at 6144 is the first that leaves a block out", 2, 1, 32, 6160, [6143, 6144, 6159], PUBLISHED, "random"
     yield "ties", "all keys equal, so all scores are: the lower id wins", 4, 2, 32, 401, LATE, GEOMETRY, "equal"
     yield "huge", "products in the hundreds, block scores up to 1e30: exp needs its maximum taken off, in f32", 4, 1, 32, 401, LATE, GEOMETRY, "huge"
 

@@ -3,7 +3,8 @@
 //
 //     node repeat.mjs CAPTURED_FOLDER SHADER_FOLDER
 //
-// Without an adapter that Dawn accepts its null backend compiles, and nothing is compared.
+// Without an adapter that Dawn accepts its null backend compiles, and nothing is compared; FOVEAL_DAWN=required makes that a
+// failure.
 
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -157,4 +158,6 @@ for (const file of shaders ? readdirSync(shaders) : []) {
 if (roomier) console.log(`${roomier} dispatches want more workgroup memory than the null backend has: compiled, no pipeline made`);
 console.log(`${dispatches} dispatches ${runs ? 'repeated' : 'compiled'}, ${texts} variants compiled by Tint, ${failed} wrong`);
 device.destroy();
-process.exit(failed || dispatches === 0 ? 1 : 0);
+const missing = process.env.FOVEAL_DAWN === 'required' && (!runs || worst.size === 0);
+if (missing) console.log('nothing was compared: Dawn accepts no adapter here');
+process.exit(failed || missing || dispatches === 0 ? 1 : 0);

@@ -115,6 +115,50 @@ fn a_lost_device_changes_nothing_wherever_it_happens() {
     eprintln!("{}", table.join("\n"));
 }
 
+/// One question of a chunk of tokens and the token that answers, both sparse, and each of their dispatches as the device's last:
+/// scoring, selecting, attending, merging, storing, and what comes before and after.
+#[test]
+fn any_dispatch_of_a_sparse_chunk_and_step_may_be_the_last() {
+    let (before, whole) = (tokens(440, 5), tokens(457, 5));
+    let feed = |session: &mut Session, context: &[u32], lost: &mut usize| {
+        let mut report = |recovery| {
+            *lost += usize::from(matches!(recovery, Recovery::Lost(_)));
+            Ok(())
+        };
+        session.surviving(&mut report, &mut |session| session.feed(context, &mut |_, _| Ok(())))
+    };
+    let begin = |faults: &Faults| {
+        let gpu = gpu_with(faults)?;
+        let mut session = load(&gpu, "minicpm_sparse", &options()).unwrap();
+        session.set_attention(Attention::Sparse);
+        session.set_trace(true);
+        // As few submits as can be to get there, then one for each dispatch.
+        session.set_submit_budget(Duration::from_secs(1));
+        feed(&mut session, &before, &mut 0).unwrap();
+        session.set_submit_budget(Duration::ZERO);
+        Some(session)
+    };
+    let counting = Faults::default();
+    let Some(mut session) = begin(&counting) else { return };
+    let start = counting.count(FaultPoint::Dispatch);
+    let wanted = feed(&mut session, &whole, &mut 0).unwrap();
+    let end = counting.count(FaultPoint::Dispatch);
+    assert!(wanted.trace.as_ref().unwrap().readers.iter().all(|ids| ids.len() > 1), "not sparse");
+    assert!(end - start > 40, "a chunk and a step of {} dispatches", end - start);
+    let logits = session.logits().unwrap();
+    for time in start + 1..=end {
+        let what = format!("lose:dispatch:{time}");
+        let mut session = begin(&what.parse().unwrap()).unwrap();
+        let mut lost = 0;
+        let got = feed(&mut session, &whole, &mut lost).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let got_logits = session.surviving(&mut |_| Ok(()), &mut Session::logits).unwrap();
+        assert_eq!(lost, 1, "{what}");
+        assert_eq!(got, wanted, "{what}: candidates and blocks");
+        assert!(got_logits.iter().map(|x| x.to_bits()).eq(logits.iter().map(|x| x.to_bits())), "{what}: logits");
+    }
+    eprintln!("each of {} dispatches was the last one once, nothing changed", end - start);
+}
+
 #[test]
 fn it_may_be_lost_again_while_it_is_being_restored() {
     let counting = Faults::default();

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use foveal::error::Error;
 use foveal::gpu::{FaultPoint, Faults, Gpu, GpuOptions};
 use foveal::model::{Attention, LoadOptions};
-use foveal::ops::MatvecForm;
+use foveal::ops::{CacheFormat, MatvecForm};
 use foveal::selfcheck;
 use foveal::session::Session;
 use foveal::weights::Format;
+use foveal::weights::quantize::Recipe;
 
 use super::{folder, gpu_with, load, options, tokens};
 
@@ -145,17 +146,23 @@ fn what_every_device_guarantees_is_enough() {
 #[test]
 fn the_plan_says_within_a_tenth_what_is_taken() {
     let Some(gpu) = gpu_with(&Faults::default()) else { return };
-    for (name, context, chunk) in [
-        ("minicpm_tied", 8192, 256),
-        ("minicpm_sparse", 32_768, 64),
-        ("llama_head128", 2048, 512),
-        ("minicpm_sparse", 4096, 7),
+    for (name, kv, quantize, context, chunk) in [
+        ("minicpm_tied", CacheFormat::F16, None, 8192, 256),
+        ("minicpm_sparse", CacheFormat::F16, None, 32_768, 64),
+        ("llama_head128", CacheFormat::F16, None, 2048, 512),
+        ("minicpm_sparse", CacheFormat::F16, None, 4096, 7),
+        ("minicpm_sparse", CacheFormat::Q8, None, 32_768, 64),
+        ("llama_head128", CacheFormat::Q8, Some(Recipe::default()), 8192, 256),
+        ("llama_head128", CacheFormat::F16, Some(Recipe::default()), 2048, 512),
+        ("mlx_q4_minicpm_group16_head128", CacheFormat::Q8, None, 2048, 128),
+        ("gptq_minicpm", CacheFormat::F16, None, 2048, 128),
     ] {
-        let options = LoadOptions { context: Some(context), chunk: Some(chunk), ..Default::default() };
+        let options = LoadOptions { context: Some(context), chunk: Some(chunk), kv, quantize, ..Default::default() };
         let session = load(&gpu, name, &options).unwrap();
         let (planned, taken) = (session.memory().unwrap().total(), gpu.allocated_bytes());
         let share = planned as f64 / taken as f64;
-        eprintln!("{name}, context {context}, chunk {chunk}: planned {planned}, taken {taken}, {share:.3}");
-        assert!((0.9..1.1).contains(&share), "{name}: planned {planned}, taken {taken}");
+        let what = format!("{name}, {kv}, context {context}, chunk {chunk}: planned {planned}, taken {taken}");
+        eprintln!("{what}, {share:.3}");
+        assert!((0.9..1.1).contains(&share), "{what}");
     }
 }

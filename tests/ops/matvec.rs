@@ -19,6 +19,10 @@ fn matches_twin() {
         wide(true, 128, 32, 1, 2),
         wide(true, 64, 64, 2, 4),
         wide(true, 256, 32, 4, 1),
+        // What `for_device` chooses: integers, floats on a card, floats on a processor.
+        wide(true, 64, 32, 1, 2),
+        wide(false, 64, 32, 2, 2),
+        wide(false, 64, 32, 4, 1),
     ];
     for (rows, cols, shard_rows) in [(1, 32, 100), (7, 96, 3), (130, 512, 1000), (33, 4096, 1000)] {
         for format in formats(cols) {

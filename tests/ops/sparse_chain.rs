@@ -1,9 +1,7 @@
 //! The four sparse ops together, on the device and as twins, and the cases that their own tests share.
 
-use std::sync::Arc;
-
 use foveal::block_marks::BlockMarks;
-use foveal::gpu::{Element, Feature, Gpu, GpuOptions, Recorder, Tensor};
+use foveal::gpu::{Element, Gpu, Recorder, Tensor};
 use foveal::ops::attend_sparse::AttendSparseArgs;
 use foveal::ops::compress_keys::CompressKeysArgs;
 use foveal::ops::score_blocks::ScoreBlocksArgs;
@@ -310,21 +308,9 @@ fn equals_twins_chunked_at_once_and_by_token() {
     });
 }
 
-/// The device with all it has, without each ability that kernels have variants for, and without 16-bit arithmetic.
-fn all_variants() -> Vec<(String, Arc<Gpu>)> {
-    let mut all = gpu_variants().to_vec();
-    if !all.is_empty() {
-        let device = std::env::var("FOVEAL_TEST_DEVICE").ok();
-        let without = [Feature::F16].into();
-        let plain = Gpu::open(&GpuOptions { device, without, ..Default::default() }).unwrap();
-        all.push(("without f16".into(), Arc::new(plain)));
-    }
-    all
-}
-
 #[test]
 fn variants_select_the_same_but_for_near_ties() {
-    let gpus = all_variants();
+    let gpus = gpu_variants();
     for (variant, lse) in KINDS {
         // 38 blocks of which five are read, one or two freely: every row after the first hundred tokens has a choice.
         let case = Case::new(HeadShape::new(16, 2, 64).unwrap(), small(variant, lse), 600, 5);
@@ -362,6 +348,20 @@ fn every_block_selected_is_dense() {
         close("dense", &out[..80 * row], &dense[..80 * row], 2e-3, 2e-3);
         let last = (&out[95 * row..], &dense[95 * row..]);
         assert!(last.0.iter().zip(last.1).any(|(a, b)| (a - b).abs() > 0.02), "the sixth block must be missed");
+
+        // The same by steps of one token, over the edges of blocks.
+        let (chain, recorder) = (Chain::new(gpu, &case), &mut recorder(gpu));
+        chain.compress(recorder, 0, 40);
+        for position in 40..96 {
+            let (_, out) = chain.step(recorder, position, 1, true);
+            let dense = &dense[position * row..][..row];
+            if position < 80 {
+                close("decode", &out, dense, 2e-3, 2e-3);
+            } else if position == 95 {
+                let missed = out.iter().zip(dense).any(|(a, b)| (a - b).abs() > 0.02);
+                assert!(missed, "the sixth block must be missed in decoding too");
+            }
+        }
     });
 }
 
@@ -391,7 +391,13 @@ fn two_runs_select_the_same() {
     on_each_gpu(|gpu| {
         let shape = HeadShape::new(16, 1, 64).unwrap();
         let case = Case::new(shape, small(Variant::Local33, Lse::Coarse), 600, 5).cached_in(CacheFormat::Q8);
-        let run = || Chain::new(gpu, &case).step(&mut recorder(gpu), 0, case.length, false);
-        assert_eq!(run(), run());
+        let prefill = || Chain::new(gpu, &case).step(&mut recorder(gpu), 0, case.length, false);
+        assert_eq!(prefill(), prefill());
+        let decode = || {
+            let (chain, recorder) = (Chain::new(gpu, &case), &mut recorder(gpu));
+            chain.compress(recorder, 0, 560);
+            (560..case.length).map(|position| chain.step(recorder, position, 1, true)).collect::<Vec<_>>()
+        };
+        assert_eq!(decode(), decode());
     });
 }

@@ -218,9 +218,13 @@ fn agrees_with_the_official_kernels() {
             assert_eq!(rows.last(), Some(&(length - 1)));
             let theirs = official(&integers(&file, "dec_topk_idx"), &[length - 1], kv_heads, &settings);
             let (own, _) = chain.select_and_attend(recorder, length - 1, 1, true);
-            for (own, theirs) in own.chunks(settings.budget()).zip(theirs.chunks(settings.budget())) {
+            let lists = || own.chunks(settings.budget()).zip(theirs.chunks(settings.budget()));
+            for (own, theirs) in lists() {
                 assert!(jaccard(own, theirs) >= 0.8, "{name}, decode: {own:?} {theirs:?}");
             }
+            let mean = lists().map(|(own, theirs)| jaccard(own, theirs)).sum::<f64>() / lists().count() as f64;
+            eprintln!("{name}, decode: Jaccard {mean:.4} on average");
+            assert!(mean >= 0.97, "{name}, decode: {mean}");
             let got = chain.attend(recorder, length - 1, &theirs, true);
             let expected = floats(&file, "dec_out");
             for (got, expected) in got.chunks(head_dim).zip(expected.chunks(head_dim)) {
@@ -314,12 +318,9 @@ fn check_twins(file: &SafeTensors<'_>, run: &str, shape: HeadShape, settings: Sp
     }
 }
 
-/// Every row in the kernels of prefill and as a decode step. The kernels have no head_dim below 32.
+/// Every row in the kernels of prefill and as a decode step.
 fn check_device(file: &SafeTensors<'_>, run: &str, shape: HeadShape, settings: SparseSettings, length: usize) {
     let HeadShape { heads, kv_heads, head_dim } = shape;
-    if head_dim < 32 {
-        return;
-    }
     let name = run.split('.').next().unwrap();
     let mut case = Case::new(shape, settings, length, 1);
     let held = |field: &str| {

@@ -17,10 +17,10 @@ use crate::allocations::most_bytes;
 use super::build::{Folder, GgufFile, bf16_bytes, f16_bytes, f32_bytes, gguf_text, gguf_texts, safetensors, u32_bytes};
 
 /// A xorshift generator: no library, so that the cases never change.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn new(seed: u64, case: u64) -> Self {
+    pub(crate) fn new(seed: u64, case: u64) -> Self {
         let mixed = (seed << 40 ^ case).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         Self((mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) | 1)
     }
@@ -32,7 +32,7 @@ impl Random {
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         (self.next() >> 16) as usize % limit.max(1)
     }
 
@@ -66,7 +66,7 @@ const NUMBERS: [u64; 20] = [
 ];
 
 /// Changes one to four places of the first `header` bytes.
-fn mutate(original: &[u8], header: usize, random: &mut Random) -> Vec<u8> {
+pub(crate) fn mutate(original: &[u8], header: usize, random: &mut Random) -> Vec<u8> {
     let mut bytes = original.to_vec();
     for _ in 0..1 + random.below(4) {
         let limit = header.min(bytes.len());
