@@ -78,7 +78,7 @@ impl Capture {
 /// The bytes that a binding shows.
 fn content(gpu: &Gpu, recorder: &mut Recorder, bound: &Binding<'_>) -> Result<Vec<u8>> {
     let bytes: Vec<u8> = recorder.read(gpu, bound.tensor)?;
-    let mut shown = bytes.get(bound.offset as usize..).unwrap_or_default().to_vec();
+    let mut shown = bytes.get((bound.offset - bound.tensor.offset) as usize..).unwrap_or_default().to_vec();
     shown.resize(shown.len().next_multiple_of(16).max(16), 0);
     Ok(shown)
 }

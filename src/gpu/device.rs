@@ -237,7 +237,8 @@ impl Gpu {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         // Kernels read whole 16-byte vectors.
         let (buffer, share) = self.buffer(&label, bytes.next_multiple_of(16).max(16), usage)?;
-        Ok(Tensor { buffer, share: Arc::new(share), id: self.next_id(), label, shape: shape.to_vec(), element })
+        let (share, id, shape) = (Arc::new(share), self.next_id(), shape.to_vec());
+        Ok(Tensor { buffer, share, id, offset: 0, label, shape, element })
     }
 
     /// A buffer with its share of the memory in use. Every buffer is made here.
@@ -299,12 +300,12 @@ impl Gpu {
             ));
         }
         if bytes.len().is_multiple_of(4) {
-            self.queue.write_buffer(&tensor.buffer, offset, bytes);
+            self.queue.write_buffer(&tensor.buffer, tensor.offset + offset, bytes);
         } else {
             // The buffer is a multiple of 16 bytes long, so the padding of an odd f16 tail has room.
             let mut padded = bytes.to_vec();
             padded.resize(bytes.len().next_multiple_of(4), 0);
-            self.queue.write_buffer(&tensor.buffer, offset, &padded);
+            self.queue.write_buffer(&tensor.buffer, tensor.offset + offset, &padded);
         }
         self.check()
     }

@@ -29,14 +29,14 @@ pub struct Binding<'a> {
 
 impl<'a> From<&'a Tensor> for Binding<'a> {
     fn from(tensor: &'a Tensor) -> Self {
-        Self { tensor, offset: 0 }
+        Self { tensor, offset: tensor.offset }
     }
 }
 
 impl<'a> Binding<'a> {
     /// `tensor` from byte `offset` on.
     pub fn at(tensor: &'a Tensor, offset: u64) -> Self {
-        Self { tensor, offset }
+        Self { tensor, offset: tensor.offset + offset }
     }
 }
 
@@ -229,6 +229,7 @@ impl Recorder {
 
     /// Copies `bytes` from byte `from` of `tensor` to byte `to` of the read-back, after this submit's dispatches.
     pub fn copy_out(&mut self, tensor: &Tensor, from: u64, bytes: u64, to: u64, readback: &Readback) -> Result<()> {
+        let from = tensor.offset + from;
         if from + bytes > tensor.buffer.size() || to + bytes > readback.bytes() {
             return Err(Error::shape(format!("copy of \"{}\"", tensor.label), "a range inside both buffers", bytes));
         }

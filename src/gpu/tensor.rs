@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Gpu;
 use super::device::Share;
 use crate::error::{Error, Result};
 
@@ -42,6 +43,8 @@ pub struct Tensor {
     #[expect(dead_code, reason = "held for its drop")]
     pub(super) share: Arc<Share>,
     pub(super) id: u64,
+    /// Byte of the buffer that it begins at: 0 but for the parts of [`Tensor::parts`].
+    pub(super) offset: u64,
     /// What it is, for messages: "layers.3.keys".
     pub label: String,
     /// Outermost first.
@@ -50,7 +53,32 @@ pub struct Tensor {
     pub element: Element,
 }
 
+/// Bytes at whose multiples every device lets a binding begin.
+const BINDING_ALIGNMENT: usize = 256;
+
 impl Tensor {
+    /// Elements from the beginning of one part of `len` elements to that of the next, see [`Tensor::parts`].
+    pub fn part_stride(len: usize, element: Element) -> usize {
+        len.next_multiple_of(BINDING_ALIGNMENT / element.bytes())
+    }
+
+    /// The rows of a (parts, stride) tensor, with a stride as [`Tensor::part_stride`] has it, as tensors of their own of the
+    /// given shape: written one by one, read back in one piece.
+    pub fn parts(&self, gpu: &Gpu, shape: &[usize]) -> Result<Vec<Self>> {
+        let len = shape.iter().product();
+        let stride = Self::part_stride(len, self.element);
+        let parts = self.shape.first().copied().unwrap_or(0);
+        self.expect("tensor of parts", &[parts, stride], self.element)?;
+        let part = |index: usize| Self {
+            id: gpu.next_id(),
+            offset: self.offset + (index * stride * self.element.bytes()) as u64,
+            label: format!("{}.{index}", self.label),
+            shape: shape.to_vec(),
+            ..self.clone()
+        };
+        Ok((0..parts).map(part).collect())
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.shape.iter().product()

@@ -161,9 +161,15 @@ impl Model {
         &self.scratch.best
     }
 
-    /// For each layer the list that the last sparse decode step selected from: (1, kv_heads, budget) u32.
-    pub fn selected(&self) -> &[Tensor] {
-        &self.scratch.sparse.selected
+    /// The lists of blocks that the last sparse step of one token read, one layer behind the other: (layers, stride) u32, of
+    /// each row the first [`Model::list_len`].
+    pub fn selected(&self) -> &Tensor {
+        &self.scratch.sparse.all_selected
+    }
+
+    /// Block ids of one layer's list: those of all KV heads.
+    pub fn list_len(&self) -> usize {
+        self.scratch.sparse.selected.first().map_or(0, Tensor::len)
     }
 
     /// From the next step on these blocks are pinned and excluded.

@@ -65,21 +65,24 @@ pub(crate) struct SparseScratch {
     pub(crate) marks: Tensor,
     /// For each layer what its last decode step read: (1, kv_heads, budget) u32
     pub(crate) selected: Vec<Tensor>,
+    /// All of these, one behind the other: (layers, stride of a part) u32
+    pub(crate) all_selected: Tensor,
 }
 
 impl SparseScratch {
     fn new(gpu: &Gpu, config: &ModelConfig, ops: &SparseOps, rows: usize, capacity: usize) -> Result<Self> {
         let values = |label: &str, count: usize| gpu.tensor(label, &[count], Element::F32);
-        let selected = |layer: usize| {
-            gpu.tensor(format!("layers.{layer}.selected"), &ops.select_blocks.ids_shape(1), Element::U32)
-        };
+        let list = ops.select_blocks.ids_shape(1);
+        let stride = Tensor::part_stride(list.iter().product(), Element::U32);
+        let all_selected = gpu.tensor("selected", &[config.layers, stride], Element::U32)?;
         Ok(Self {
             lse: values("lse", ops.score_blocks.lse_len(rows, capacity))?,
             scores: gpu.tensor("scores", &ops.score_blocks.scores_shape(rows, capacity), Element::F32)?,
             ids: gpu.tensor("ids", &ops.select_blocks.ids_shape(rows), Element::U32)?,
             partials: values("partials", ops.attend_sparse.partials_len())?,
             marks: gpu.tensor("marks", &[capacity.div_ceil(config.sparse.settings.block_size)], Element::U32)?,
-            selected: (0..config.layers).map(selected).collect::<Result<_>>()?,
+            selected: all_selected.parts(gpu, &list)?,
+            all_selected,
         })
     }
 }

@@ -43,10 +43,10 @@ pub fn check(
     };
     // Cooperative matrices round the unpacked weights to f16 first. The device may round an activation that lies on the
     // border between two integers to the other one, which is worth a step times a weight.
-    let absolute = match (gpu.features.coop.is_some(), matmul.layout().is_some()) {
+    let absolute = match (matmul.layout().is_some(), gpu.features.coop.is_some()) {
+        (true, _) => 6e-2,
+        (false, true) => 2e-2,
         (false, false) => 2e-3,
-        (true, _) => 2e-2,
-        (false, true) => 6e-2,
     };
     let got = read_f32(gpu, &mut recorder, &out)?;
     Comparison::of("out", got.get(..expected.len()).unwrap_or(&got), &expected, (absolute, 1e-4))

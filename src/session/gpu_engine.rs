@@ -1,10 +1,10 @@
 //! A model on a device with its cache, and what a step needs there.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::gpu::{Gpu, Readback, Recorder, Tensor};
+use crate::gpu::{Gpu, Readback, Recorder};
 use crate::kv_cache::KvCache;
 use crate::model::{Form, LoadOptions, Mode, Model, Progress, Step};
 use crate::ops::TopLogits;
@@ -14,7 +14,11 @@ use crate::weights::Checkpoint;
 /// Chunks are not made shorter than this for the sake of a submit's length.
 const LEAST_CHUNK: usize = 16;
 /// A dispatch may take this many times the budget of a submit, which is cut only between dispatches.
-const LONGEST_DISPATCH: f64 = 5.0;
+const LONGEST_DISPATCH: f64 = 2.0;
+/// Seconds that a chunk may take, after which Stop is heard.
+const LONGEST_CHUNK: f64 = 0.6;
+/// The same of software, where shorter chunks cost more than they help.
+const LONGEST_SOFTWARE_CHUNK: f64 = 6.0;
 
 pub(super) struct GpuEngine {
     pub(super) model: Model,
@@ -23,6 +27,8 @@ pub(super) struct GpuEngine {
     readback: Readback,
     /// Tokens of the next prefill step.
     chunk: usize,
+    /// When the last one was recorded.
+    chunk_began: Option<Instant>,
     /// The step of one token that the recorder has encoded, and whether it is traced.
     ahead: Option<(Step, bool)>,
 }
@@ -59,25 +65,28 @@ impl GpuEngine {
 
     pub(super) fn new(model: Model, budget: Duration) -> Result<Self> {
         let gpu = Arc::clone(model.gpu());
-        let bytes = (WORDS * 4) as u64 + model.selected().iter().map(Tensor::bytes).sum::<u64>();
+        let bytes = (WORDS * 4) as u64 + model.selected().bytes();
         Ok(Self {
             cache: model.new_cache()?,
             recorder: Recorder::new(&gpu, budget)?,
             readback: Readback::new(&gpu, "candidates", bytes)?,
             chunk: model.chunk(),
+            chunk_began: None,
             ahead: None,
             model,
         })
     }
 
-    /// Tokens of the next prefill step: as many as the model was made for, fewer where a dispatch of so many has proved to
-    /// take too long, as attention at great depth does on slow devices.
+    /// Tokens of the next prefill step: as many as the model was made for, fewer where so many, or a dispatch of them, have
+    /// proved to take too long, as attention at great depth does.
     pub(super) fn chunk(&mut self) -> usize {
         let budget = self.recorder.budget().as_secs_f64() * LONGEST_DISPATCH;
         let longest = self.recorder.take_longest_dispatch();
-        if longest > budget {
+        let limit = if self.model.gpu().adapter.software { LONGEST_SOFTWARE_CHUNK } else { LONGEST_CHUNK };
+        let took = self.chunk_began.take().map_or(0.0, |began| began.elapsed().as_secs_f64());
+        if longest > budget || took > limit {
             self.chunk = (self.chunk / 2).max(LEAST_CHUNK.min(self.model.chunk()));
-        } else if longest > 0.0 && longest < budget / 4.0 {
+        } else if longest > 0.0 && longest < budget / 4.0 && took < limit / 4.0 {
             self.chunk = (self.chunk * 2).min(self.model.chunk());
         }
         self.chunk
@@ -85,6 +94,7 @@ impl GpuEngine {
 
     pub(super) fn step(&mut self, ids: &[u32], start: usize, mode: Mode, wanted: Wanted) -> Result<()> {
         let step = self.model.step(start, ids.len(), mode);
+        self.chunk_began = (ids.len() > 1).then(Instant::now);
         if !self.submit_ahead(ids, step, wanted)? {
             let Self { model, cache, recorder, .. } = self;
             model.record_layers(recorder, cache, ids, start, mode, wanted.form())?;
@@ -125,10 +135,12 @@ impl GpuEngine {
         let bytes = self.readback.wait(self.model.gpu())?;
         let mut words: Vec<u32> = bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
         let top = TopLogits::parse(&words, self.model.config.vocab_size)?;
-        let lists: usize = self.model.selected().iter().map(Tensor::len).sum();
-        words.drain(..WORDS);
-        words.truncate(lists);
-        Ok((top, words))
+        let selected = self.model.selected();
+        words.truncate(WORDS + selected.len());
+        let stride = selected.shape.last().copied().unwrap_or(1).max(1);
+        let lists = words.split_off(WORDS);
+        let list = |row: &[u32]| row.get(..self.model.list_len()).unwrap_or_default().to_vec();
+        Ok((top, lists.chunks_exact(stride).flat_map(list).collect()))
     }
 
     /// Logits of the whole vocabulary after the last step.
@@ -154,11 +166,8 @@ fn record_results(
         recorder.copy_out(model.best(), 0, (WORDS * 4) as u64, 0, readback)?;
     }
     if wanted.trace && step.mode == Mode::Sparse && step.tokens == 1 {
-        let mut place = (WORDS * 4) as u64;
-        for selected in model.selected() {
-            recorder.copy_out(selected, 0, selected.bytes(), place, readback)?;
-            place += selected.bytes();
-        }
+        let selected = model.selected();
+        recorder.copy_out(selected, 0, selected.bytes(), (WORDS * 4) as u64, readback)?;
     }
     Ok(())
 }
