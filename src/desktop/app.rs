@@ -246,7 +246,7 @@ impl App {
             }
             Effect::Respawn => self.start_engine(),
             Effect::SaveChat(id) => {
-                if let Some(chat) = self.store.chat_by(id).filter(|chat| !chat.messages.is_empty() || chat.named) {
+                if let Some(chat) = self.store.chat_by(id).filter(|chat| chat.was_used()) {
                     self.write(Job::Chat(Box::new(chat.clone())));
                 }
             }

@@ -168,7 +168,8 @@ pub fn pressed(context: &egui::Context, store: &Store) -> Vec<Action> {
             }
         }
     }
-    if context.input(|input| input.key_pressed(Key::Escape)) {
+    // An open menu closes by itself.
+    if !egui::Popup::is_any_open(context) && context.input(|input| input.key_pressed(Key::Escape)) {
         let free = store.dialog.is_none() && store.editing.is_none() && store.renaming.is_none();
         actions.push(if store.current_work().is_some() && free { Action::Stop } else { Action::Close });
     }

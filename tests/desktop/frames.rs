@@ -26,7 +26,7 @@ enum Beside {
 fn list(words: usize, code: bool) -> String {
     let mut text = String::from(if code { "```rust\n" } else { "" });
     for word in 0..words {
-        if word % 9 == 0 {
+        if word.is_multiple_of(9) {
             text.push_str(if code { "\nlet lamp = burn(" } else { "\n- " });
         }
         text.push_str(["the ", "harbour ", "was ", "quiet, ", "and ", "lamps ", "burned. "][word % 7]);

@@ -219,7 +219,7 @@ fn arrows_turn_versions_while_nothing_is_typed() {
 fn words_in_code_and_tables_can_be_chosen() {
     let mut window = quick();
     say(&mut window, "hello");
-    for (part, x, y) in [("fn main()", 0.12, 0.6), ("documents", 0.3, 0.5)] {
+    for (part, x, y) in [("fn main()", 0.12, 0.6), ("questions", 0.3, 0.5)] {
         window.app().act(Action::FocusTokens(None));
         window.settle();
         window.click_in(part, x, y);
@@ -228,7 +228,7 @@ fn words_in_code_and_tables_can_be_chosen() {
         let (text, reading) = (last_text(store), store.reading().unwrap());
         let bytes =
             reading.written[tokens.start].bytes.start as usize..reading.written[tokens.end - 1].bytes.end as usize;
-        assert!("    println!(\"hello\");\n | documents ".contains(&text[bytes.clone()]), "{:?}", &text[bytes]);
+        assert!("    println!(\"hello\");\n | questions ".contains(&text[bytes.clone()]), "{:?}", &text[bytes]);
     }
 }
 
@@ -317,4 +317,31 @@ fn the_message_stays_under_its_column_in_a_wide_window() {
         let field = window.harness.get_by_label("Message").rect();
         assert!(field.width() <= 748.0, "{width}: {}", field.width());
     }
+}
+
+#[test]
+fn what_is_deleted_is_deleted_after_a_restart_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = open_in(&folder, Script::instant());
+    say(&mut window, "about whales");
+    window.click("Delete question");
+    assert_eq!(window.store().chat().unwrap().title, "New chat");
+    window.app().close();
+    drop(window);
+    let window = open_in(&folder, Script::instant());
+    assert!(window.store().chats.iter().all(|chat| chat.messages.is_empty()) && window.store().chats.len() == 1);
+}
+
+#[test]
+fn escape_closes_a_menu_and_not_the_answer() {
+    let mut window = slow();
+    window.type_into("Message", "tell me");
+    window.click("Send");
+    window.until(|store| store.work.as_ref().is_some_and(|work| work.tokens > 3));
+    window.click_in("Attention. ", 0.5, 0.5);
+    assert!(window.has("Automatic"));
+    window.key(Modifiers::NONE, Key::Escape);
+    assert!(!window.has("Automatic") && window.store().work.is_some());
+    window.key(Modifiers::NONE, Key::Escape);
+    assert!(window.store().work.is_none());
 }

@@ -235,7 +235,7 @@ fn on_a_device(device: &str, cache: &Path, faults: &Faults) -> ([String; 2], usi
 
 #[test]
 fn a_lost_device_costs_the_window_no_word() {
-    let Some((_, gpu)) = gpu_variants().into_iter().next() else { return };
+    let Some((_, gpu)) = gpu_variants().first() else { return };
     let device = gpu.adapter.name.clone();
     let cache = tempfile::tempdir().unwrap();
     let (wanted, back, [opened, answered]) = on_a_device(&device, cache.path(), &Faults::default());

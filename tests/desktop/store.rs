@@ -5,8 +5,9 @@ use std::sync::Arc;
 use foveal::desktop::history::History;
 use foveal::desktop::messages::{
     AttentionChoice, Command, ContextMap, EngineError, Event, FailureKind, FinishReason, LoadStage, MessageId, Mode,
-    ModelChoice, ModelInfo, Part, Role, Source, Stats, StepTrace, Token, WorkId,
+    ModelChoice, ModelInfo, Part, Role, Sampling, Source, Stats, StepTrace, Token, WorkId,
 };
+use foveal::desktop::store::settings::PRESETS;
 use foveal::desktop::store::{
     Action, Chat, ChatSettings, Document, Effect, Given, ModelState, Notice, Phase, Settings, Store,
 };
@@ -371,6 +372,19 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_usual_settings_are_those_of_a_preset() {
+    let lit = |sampling: &Sampling| PRESETS.iter().map(|preset| preset.matches(sampling)).collect::<Vec<_>>();
+    assert_eq!(lit(&Sampling::default()), [true, false, false], "the likeliest word, whatever top p says");
+    let mut sampling = Sampling::default();
+    for (at, preset) in PRESETS.iter().enumerate() {
+        preset.apply(&mut sampling);
+        assert_eq!(lit(&sampling).iter().position(|lit| *lit), Some(at));
+    }
+    sampling.top_p = 0.5;
+    assert_eq!(lit(&sampling), [false; 3]);
 }
 
 #[test]

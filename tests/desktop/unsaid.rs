@@ -108,7 +108,7 @@ fn happen(store: &mut Store, kept: &mut Kept, number: usize, (kind, one, two): (
         6..9 => {
             if let Some(generation) = generating(store) {
                 store.event(token(generation, &format!("answer {number} "), Part::Answer));
-                if one % 2 == 0 {
+                if one.is_multiple_of(2) {
                     finish(store, generation);
                 }
             }
@@ -154,9 +154,12 @@ fn happen(store: &mut Store, kept: &mut Kept, number: usize, (kind, one, two): (
             if let Some(message) = pick(&on_path, one) {
                 store.apply(Action::ShowVersion(message, two as isize % 3 - 1));
             }
-            if two % 9 == 0 {
-                let kind =
-                    if two % 2 == 0 { FailureKind::Other } else { FailureKind::ContextFull { needed: 2, capacity: 1 } };
+            if two.is_multiple_of(9) {
+                let kind = if two.is_multiple_of(2) {
+                    FailureKind::Other
+                } else {
+                    FailureKind::ContextFull { needed: 2, capacity: 1 }
+                };
                 store.event(Event::Failed(generating(store), EngineError { kind, message: "scripted".into() }));
             }
         }

@@ -11,6 +11,9 @@ use crate::desktop::messages::{DocumentId, FinishReason, MessageId, Mode, Pin, R
 /// Number of a chat: milliseconds since 1970 when it was started, made unique.
 pub type ChatId = u64;
 
+/// Title of a chat in which nothing was said.
+const NEW: &str = "New chat";
+
 /// One message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
@@ -97,7 +100,7 @@ impl Chat {
     pub fn new(id: ChatId, settings: ChatSettings) -> Self {
         Self {
             id,
-            title: "New chat".into(),
+            title: NEW.into(),
             named: false,
             changed: id,
             settings,
@@ -267,14 +270,13 @@ impl Chat {
         if self.named {
             return;
         }
-        if let Some(first) = self.path().first() {
-            let line = first.text.lines().find(|line| !line.trim().is_empty()).unwrap_or("New chat").trim();
-            let mut title: String = line.chars().take(60).collect();
-            if title.len() < line.len() {
-                title.push('…');
-            }
-            self.title = title;
-        }
+        let title = self.path().first().map_or_else(|| NEW.into(), |first| title_of(&first.text));
+        self.title = title;
+    }
+
+    /// True once anything was said in it, or it has a name: then it has a file.
+    pub fn was_used(&self) -> bool {
+        self.named || self.next > 0
     }
 
     fn set_shown(&mut self, parent: Option<MessageId>, shown: Option<MessageId>) {
@@ -287,4 +289,14 @@ impl Chat {
             }
         }
     }
+}
+
+/// The first line of a text that has words, cut to the width of a list.
+fn title_of(text: &str) -> String {
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or(NEW).trim();
+    let mut title: String = line.chars().take(60).collect();
+    if title.len() < line.len() {
+        title.push('…');
+    }
+    title
 }

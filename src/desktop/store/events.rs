@@ -10,7 +10,7 @@ use crate::desktop::trace_data::ContextMap;
 /// Bytes of steps kept in memory; older tokens keep only their part of the sums.
 const TRACE_BYTES: usize = 96 << 20;
 /// Tokens between two looks at that.
-const BOUND_EVERY: u32 = 64;
+const BOUND_EVERY: usize = 64;
 /// Tokens of contexts of which the sources are kept, 8 bytes each; the oldest answers lose their pictures.
 const MAPPED_TOKENS: usize = 4 << 20;
 /// Milliseconds between two times that an answer is written to the disk while it grows.
@@ -174,7 +174,7 @@ impl Store {
         }
         if let Some(reading) = self.reading_mut(chat_id, message_id) {
             reading.push(token.part, bytes, token.step);
-            if reading.written.len() as u32 % BOUND_EVERY == 0 {
+            if reading.written.len().is_multiple_of(BOUND_EVERY) {
                 self.bound_traces();
             }
         }

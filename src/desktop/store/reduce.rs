@@ -275,7 +275,9 @@ impl Store {
 
     fn history_read(&mut self, read: HistoryRead) {
         for chat in read.chats {
-            if self.chat_by(chat.id).is_none() {
+            // One whose messages were all deleted is as good as a new one.
+            let empty = chat.messages.is_empty() && !chat.named;
+            if !empty && self.chat_by(chat.id).is_none() {
                 self.chats.push(chat);
             }
         }

@@ -35,7 +35,7 @@ impl Rows {
         }
         for token in self.tokens..reading.written.len() {
             let heats = picture::token_heats(reading, token);
-            match self.rows.last_mut().filter(|_| token % self.stride != 0) {
+            match self.rows.last_mut().filter(|_| !token.is_multiple_of(self.stride)) {
                 Some(row) => strongest(row, &heats),
                 None => self.rows.push(heats),
             }
@@ -43,7 +43,7 @@ impl Rows {
                 self.stride *= 2;
                 let pairs = std::mem::take(&mut self.rows);
                 for (index, row) in pairs.into_iter().enumerate() {
-                    match self.rows.last_mut().filter(|_| index % 2 == 1) {
+                    match self.rows.last_mut().filter(|_| !index.is_multiple_of(2)) {
                         Some(first) => strongest(first, &row),
                         None => self.rows.push(row),
                     }
