@@ -152,9 +152,13 @@ fn gauge(ui: &mut Ui, store: &Store) {
     let part = total as f32 / info.context.max(1) as f32;
     let over = total > info.context;
     let palette = Palette::of(ui);
-    let text = format!("{} of {}", number(total), number(info.context));
     let color = if over { palette.danger } else { palette.weak };
-    let response = ui.label(RichText::new(text).font(theme::font(theme::SMALL)).color(color));
+    let words = |text: String| ui.painter().layout_no_wrap(text, theme::font(theme::SMALL), color);
+    // In a narrow window the share stands for the numbers, which the tooltip has.
+    let long = words(format!("{} of {}", number(total), number(info.context)));
+    let galley =
+        if long.size().x <= ui.available_width() { long } else { words(format!("{:.0} %", (100.0 * part).ceil())) };
+    let response = ui.add(egui::Label::new(galley));
     let share = 100.0 * used.documents as f32 / total.max(1) as f32;
     let words = format!(
         "Context: {} of {} tokens. Documents are {share:.0} % of it, the draft has {}.{}",

@@ -236,7 +236,7 @@ pub(crate) fn versions(ui: &mut Ui, store: &Store, message: &Message, actions: &
 }
 
 fn foot(ui: &mut Ui, store: &Store, message: &Message, actions: &mut Vec<Action>) {
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
         versions(ui, store, message, actions);
         if widgets::icon_button(ui, icons::COPY, "Copy answer").clicked() {
