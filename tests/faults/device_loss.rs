@@ -207,8 +207,11 @@ fn marks_that_change_on_a_lost_device_hold_once_it_is_back() {
 
     let faults = format!("lose:write:{}", writes + 1).parse().unwrap();
     let mut session = new(&gpu_with(&faults).unwrap());
-    session.set_marks(marks()).unwrap();
+    session.set_marks(BlockMarks::new(500, vec![4], Vec::new())).unwrap();
     assert_eq!(faults.count(FaultPoint::Write), writes + 1, "the loss is to come with the marks");
+    // Now the driver has told.
+    assert!(matches!(session.logits(), Err(Error::DeviceLost { .. })));
+    session.set_marks(marks()).unwrap();
     let mut lost = 0;
     let mut report = |recovery| {
         lost += usize::from(matches!(recovery, Recovery::Lost(_)));
