@@ -210,11 +210,18 @@ impl Session {
             return Ok(());
         }
         self.truncate(marks.from().min(self.marks.from()));
-        match &mut self.engine {
-            Engine::Gpu(engine) => engine.model.set_marks(&marks)?,
-            Engine::Cpu(engine) => engine.model.marks = marks.clone(),
-            // A recovery sets them.
-            Engine::Lost => {}
+        let set = match &mut self.engine {
+            Engine::Gpu(engine) => engine.model.set_marks(&marks),
+            Engine::Cpu(engine) => {
+                engine.model.marks = marks.clone();
+                Ok(())
+            }
+            Engine::Lost => Ok(()),
+        };
+        match set {
+            // The next step finds the same, and the recovery that follows sets them on the new device.
+            Err(Error::DeviceLost { .. }) if self.origin.is_some() => {}
+            set => set?,
         }
         self.marks = marks;
         Ok(())

@@ -8,6 +8,7 @@ use crate::desktop::messages::ModelChoice;
 use crate::desktop::model_engine::{ModelEngineOptions, model_engine};
 use crate::desktop::{self, DesktopOptions};
 use crate::error::Result;
+use crate::gpu::Faults;
 
 pub(super) fn run(arguments: &ChatArguments) -> Result<ExitCode> {
     let choice = arguments.model_path().map(|path| ModelChoice::Path(path.to_owned()));
@@ -22,6 +23,7 @@ pub(super) fn run(arguments: &ChatArguments) -> Result<ExitCode> {
             stop: arguments.stop_texts(),
             load: arguments.load_options(),
             named: Some(choice.clone().unwrap_or(ModelChoice::BuiltIn)),
+            faults: Faults::from_environment()?,
         }),
         data_folder: built_in::data_folder(),
         model: choice,

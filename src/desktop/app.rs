@@ -126,6 +126,15 @@ impl App {
         effects.into_iter().for_each(|effect| self.carry_out(effect, None));
     }
 
+    /// Ends the answer that is being written and waits until everything is on the disk.
+    pub fn close(&mut self) {
+        if self.writer.is_some() {
+            self.act(Action::Stop);
+        }
+        // Its end writes what waits.
+        self.writer = None;
+    }
+
     /// Brings everything that came since the last frame into the store. Runs also while the window is hidden.
     pub fn logic(&mut self, context: &Context) {
         self.store.set_now(now());
@@ -136,6 +145,9 @@ impl App {
             effects.extend(self.store.event(event));
         }
         self.follow_heat();
+        if let Some(left) = self.store.expire_notices() {
+            context.request_repaint_after(Duration::from_millis(left));
+        }
         effects.into_iter().for_each(|effect| self.carry_out(effect, Some(context)));
         if self.applied.as_ref() != Some(&self.store.settings) {
             theme::apply(context, &self.store.settings);
@@ -202,12 +214,11 @@ impl App {
     }
 
     fn follow_heat(&mut self) {
-        let writing = self.store.current_work().is_some_and(|work| work.tokens > 0);
-        if !writing || !self.store.settings.follow_heat || self.followed.elapsed() < FOLLOW_EVERY {
+        if self.followed.elapsed() < FOLLOW_EVERY {
             return;
         }
-        self.followed = Instant::now();
-        if let Some(block) = self.store.hottest_block() {
+        if let Some(block) = self.store.block_to_follow() {
+            self.followed = Instant::now();
             self.act(Action::ShowBlock(block));
         }
     }
@@ -239,7 +250,7 @@ impl App {
             }
             Effect::Respawn => self.start_engine(),
             Effect::SaveChat(id) => {
-                if let Some(chat) = self.store.chat_by(id).filter(|chat| !chat.messages.is_empty() || chat.named) {
+                if let Some(chat) = self.store.chat_by(id).filter(|chat| chat.was_used()) {
                     self.write(Job::Chat(Box::new(chat.clone())));
                 }
             }
@@ -253,6 +264,8 @@ impl App {
                     self.write(Job::Restore(Box::new(chat.clone())));
                 }
             }
+            Effect::EmptyTrash(chats) => self.write(Job::EmptyTrash(chats)),
+            Effect::ForgetDocument(id) => self.write(Job::ForgetDocument(id)),
             Effect::SaveSettings => self.write(Job::Settings(Box::new(self.store.settings.clone()))),
             Effect::SaveDocument(id) => {
                 if let Some(document) = self.store.documents.get(&id) {
@@ -326,6 +339,13 @@ impl App {
     }
 }
 
+/// However the window ends.
+impl Drop for App {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 fn png(image: &egui::ColorImage) -> Result<Vec<u8>> {
     let failed = |problem: String| Error::Text { what: "picture".into(), problem, advice: "Try again".into() };
     let size = |side: usize| u32::try_from(side).map_err(|error| failed(error.to_string()));
@@ -346,31 +366,4 @@ fn pasted_file(text: &str) -> Option<PathBuf> {
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-impl eframe::App for App {
-    fn logic(&mut self, context: &Context, _frame: &mut eframe::Frame) {
-        Self::logic(self, context);
-    }
-
-    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
-        Self::ui(self, ui);
-    }
-}
-
-/// Opens the window and returns when it is closed.
-pub fn run(options: DesktopOptions) -> Result<()> {
-    let native = eframe::NativeOptions {
-        viewport: egui::ViewportBuilder::default()
-            .with_title("Foveal")
-            .with_app_id("foveal")
-            .with_inner_size([1280.0, 800.0])
-            .with_min_inner_size([760.0, 480.0])
-            .with_icon(egui::IconData::default()),
-        ..Default::default()
-    };
-    eframe::run_native("Foveal", native, Box::new(|creation| Ok(Box::new(App::new(&creation.egui_ctx, options)?))))
-        .map_err(|error| Error::gpu("window", error))?;
-    tracing::debug!("window closed");
-    Ok(())
 }

@@ -94,6 +94,7 @@ pub const OTHER_KEYS: &[(&str, &str)] = &[
     ("Send", "Enter"),
     ("New line", "Shift+Enter"),
     ("Stop, close, leave", "Esc"),
+    ("Other version of the last message", "Left and right, while no text is typed"),
     ("Next or previous block", "Arrow keys, in the table of blocks"),
 ];
 
@@ -108,7 +109,8 @@ enum Which {
 
 const fn last(which: Which) -> fn(&Store) -> Option<Action> {
     match which {
-        Which::Regenerate => |store| on_last(store, Role::Assistant).map(Action::Regenerate),
+        // A question that stands last has no answer yet.
+        Which::Regenerate => |store| store.chat().and_then(|chat| chat.leaf()).map(Action::Regenerate),
         Which::Edit => |store| on_last(store, Role::User).map(Action::EditStart),
         Which::Copy => |store| {
             let id = on_last(store, Role::Assistant)?;
@@ -121,6 +123,13 @@ const fn last(which: Which) -> fn(&Store) -> Option<Action> {
 
 fn on_last(store: &Store, role: Role) -> Option<u32> {
     store.chat()?.path().into_iter().rev().find(|message| message.role == role).map(|message| message.id)
+}
+
+/// Another version of the last message on screen that has any.
+fn other_version(store: &Store, step: isize) -> Option<Action> {
+    let chat = store.chat().filter(|_| store.work.is_none())?;
+    let last = chat.path().into_iter().rev().find(|message| chat.versions(message.id).len() > 1)?;
+    Some(Action::ShowVersion(last.id, step))
 }
 
 fn attention(store: &Store, choice: AttentionChoice) -> Option<Action> {
@@ -152,9 +161,17 @@ pub fn pressed(context: &egui::Context, store: &Store) -> Vec<Action> {
             actions.push(action);
         }
     }
-    if context.input(|input| input.key_pressed(Key::Escape)) {
+    if store.dialog.is_none() && context.memory(|memory| memory.focused().is_none()) {
+        for (key, step) in [(Key::ArrowLeft, -1), (Key::ArrowRight, 1)] {
+            if context.input_mut(|input| input.consume_key(NONE, key)) {
+                actions.extend(other_version(store, step));
+            }
+        }
+    }
+    // An open menu closes by itself.
+    if !egui::Popup::is_any_open(context) && context.input(|input| input.key_pressed(Key::Escape)) {
         let free = store.dialog.is_none() && store.editing.is_none() && store.renaming.is_none();
-        actions.push(if store.work.is_some() && free { Action::Stop } else { Action::Close });
+        actions.push(if store.current_work().is_some() && free { Action::Stop } else { Action::Close });
     }
     actions
 }

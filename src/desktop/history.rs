@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::messages::DocumentId;
 use super::store::chat::ChatId;
 use super::store::{Chat, Document, HistoryRead, Settings};
 use crate::error::{Error, Result};
@@ -89,7 +90,7 @@ impl History {
 
     /// Writes a document, unless it is there: its name is a digest of its text.
     pub fn write_document(&self, document: &Document) -> Result<()> {
-        let path = self.folder.join("documents").join(format!("{:016x}.json", document.id));
+        let path = self.document_path(document.id);
         if path.exists() { Ok(()) } else { write_file(&path, "document", document) }
     }
 
@@ -108,6 +109,20 @@ impl History {
     pub fn restore_chat(&self, chat: &Chat) -> Result<()> {
         self.write_chat(chat)?;
         remove(&self.chat_path("trash", chat.id))
+    }
+
+    /// Deletes chats in the trash for good.
+    pub fn empty_trash(&self, chats: &[ChatId]) -> Result<()> {
+        chats.iter().try_for_each(|id| remove(&self.chat_path("trash", *id)))
+    }
+
+    /// Deletes a document.
+    pub fn forget_document(&self, id: DocumentId) -> Result<()> {
+        remove(&self.document_path(id))
+    }
+
+    fn document_path(&self, id: DocumentId) -> PathBuf {
+        self.folder.join("documents").join(format!("{id:016x}.json"))
     }
 
     fn chat_path(&self, part: &str, id: ChatId) -> PathBuf {

@@ -43,7 +43,7 @@ impl Log {
             self.block = store.focus.block;
             card(store, views);
         }
-        let failure = store.notices.iter().rev().find_map(|notice| match notice {
+        let failure = store.notices.iter().rev().find_map(|posted| match &posted.notice {
             Notice::Failure(error) => Some(error),
             _ => None,
         });

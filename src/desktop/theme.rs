@@ -12,6 +12,8 @@ use egui::{
     TextStyle, Theme, ThemePreference, Ui, Visuals, vec2,
 };
 
+use egui_extras::syntax_highlighting::{CodeTheme, TokenType};
+
 use super::store::{Settings, ThemeChoice};
 use super::trace_data::Source;
 
@@ -34,7 +36,7 @@ pub const COLUMN: f32 = 720.0;
 /// Width of the list of chats.
 pub const SIDEBAR: f32 = 216.0;
 /// Width of the labels left of the ribbon, the matrix and the waterfall.
-pub const GUTTER: f32 = 72.0;
+pub const GUTTER: f32 = 108.0;
 /// Width of the numbers right of them.
 pub const MARGIN: f32 = 76.0;
 
@@ -65,6 +67,8 @@ pub struct Palette {
     pub danger: Color32,
     /// Read by rule, not by choice.
     pub forced: Color32,
+    /// Comments, keywords, names of functions, and quoted words in code.
+    pub code: [Color32; 4],
     ramp: [Color32; 6],
     tints: [Color32; 5],
     bands: [Color32; 5],
@@ -87,6 +91,7 @@ const LIGHT: Palette = Palette {
     accent_soft: rgb(0xE4E7FA),
     danger: rgb(0xA83232),
     forced: rgb(0xB9BCC4),
+    code: [rgb(0x636973), rgb(0x4353C8), rgb(0x8A4B08), rgb(0x1C6E55)],
     ramp: [rgb(0xF1F0EC), rgb(0xFADF9E), rgb(0xF2B84B), rgb(0xD68A1C), rgb(0x9C5A10), rgb(0x54300C)],
     tints: [rgb(0xFFF6DF), rgb(0xFFECBC), rgb(0xFFE096), rgb(0xFCD06B), rgb(0xF5BC42)],
     bands: [rgb(0x9AA0AC), rgb(0x2F8F83), rgb(0x6676D9), rgb(0x9B6BC0), rgb(0x4353C8)],
@@ -105,6 +110,7 @@ const DARK: Palette = Palette {
     accent_soft: rgb(0x2A3052),
     danger: rgb(0xF08A80),
     forced: rgb(0x4B515C),
+    code: [rgb(0x9AA1AD), rgb(0x95A2FF), rgb(0xE5B567), rgb(0x76C9A8)],
     ramp: [rgb(0x1F2227), rgb(0x4A3512), rgb(0x80580F), rgb(0xBE8415), rgb(0xF0B83C), rgb(0xFFE9B0)],
     tints: [rgb(0x2B2618), rgb(0x3A2F16), rgb(0x4A3914), rgb(0x5B4412), rgb(0x6E500F)],
     bands: [rgb(0x6B7280), rgb(0x3FA396), rgb(0x7F8CE8), rgb(0xB083D6), rgb(0x95A2FF)],
@@ -146,6 +152,24 @@ impl Palette {
         };
         self.bands.get(index).copied().unwrap_or(self.line)
     }
+}
+
+/// How code of this size is coloured.
+pub fn code(dark: bool, size: f32) -> CodeTheme {
+    let palette = Palette::for_dark(dark);
+    let [comment, keyword, function, quoted] = palette.code;
+    let mut theme = if dark { CodeTheme::dark(size) } else { CodeTheme::light(size) };
+    for (kind, color) in [
+        (TokenType::Comment, comment),
+        (TokenType::Keyword, keyword),
+        (TokenType::Function, function),
+        (TokenType::StringLiteral, quoted),
+        (TokenType::Literal, palette.text),
+        (TokenType::Punctuation, palette.text),
+    ] {
+        theme.format_mut(kind).color = color;
+    }
+    theme
 }
 
 /// The semi-bold family.

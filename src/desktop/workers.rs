@@ -10,7 +10,7 @@ use rfd::FileHandle;
 
 use super::engine::Wake;
 use super::history::History;
-use super::messages::ModelChoice;
+use super::messages::{DocumentId, ModelChoice};
 use super::store::{Action, Chat, ChatId, Document, Notice, Settings};
 use crate::error::{Error, Result};
 
@@ -26,7 +26,9 @@ pub(crate) enum Job {
     Chat(Box<Chat>),
     Trash(Box<Chat>),
     Restore(Box<Chat>),
+    EmptyTrash(Vec<ChatId>),
     Document(Document),
+    ForgetDocument(DocumentId),
     Settings(Box<Settings>),
     End,
 }
@@ -117,6 +119,8 @@ fn write_all(history: &History, jobs: &Receiver<Job>, reply: &Reply) {
                 tell(history.trash_chat(&chat));
             }
             Ok(Job::Restore(chat)) => tell(history.restore_chat(&chat)),
+            Ok(Job::EmptyTrash(chats)) => tell(history.empty_trash(&chats)),
+            Ok(Job::ForgetDocument(id)) => tell(history.forget_document(id)),
             Ok(Job::Document(document)) => tell(history.write_document(&document)),
             Ok(Job::Settings(settings)) => tell(history.write_settings(&settings)),
             Ok(Job::End) | Err(RecvTimeoutError::Disconnected) => {
@@ -178,7 +182,8 @@ pub fn read_document(path: &Path) -> Result<Document> {
     Ok(Document::new(name, &text))
 }
 
-/// UTF-8, or UTF-16 with its mark. Zero bytes mean that it is no text.
+/// UTF-8, UTF-16 with its mark, or the Western European encoding of older files. Zero bytes and other marks for machines
+/// mean that it is no text.
 fn decode(bytes: &[u8]) -> Option<String> {
     let wide = |bytes: &[u8], read: fn([u8; 2]) -> u16| {
         let units = bytes.chunks_exact(2).filter_map(|pair| pair.try_into().ok()).map(read).collect::<Vec<_>>();
@@ -188,10 +193,23 @@ fn decode(bytes: &[u8]) -> Option<String> {
         [0xFF, 0xFE, rest @ ..] => wide(rest, u16::from_le_bytes),
         [0xFE, 0xFF, rest @ ..] => wide(rest, u16::from_be_bytes),
         _ => {
-            let text = std::str::from_utf8(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)).ok()?;
-            (!text.contains('\0')).then(|| text.to_owned())
+            if bytes.iter().any(|&byte| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0C | 0x1B)) {
+                return None;
+            }
+            let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+            let text = std::str::from_utf8(bytes).map(str::to_owned);
+            Some(text.unwrap_or_else(|_| bytes.iter().map(|&byte| western(byte)).collect()))
         }
     }
+}
+
+/// A letter of Windows-1252, which is Latin-1 with letters in place of 32 marks for machines.
+fn western(byte: u8) -> char {
+    const UPPER: [char; 32] = [
+        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8D}', 'Ž', '\u{8F}', '\u{90}', '‘',
+        '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9D}', 'ž', 'Ÿ',
+    ];
+    usize::from(byte).checked_sub(0x80).and_then(|at| UPPER.get(at)).copied().unwrap_or(char::from(byte))
 }
 
 /// Asks for documents.

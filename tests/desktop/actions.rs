@@ -317,6 +317,13 @@ fn documents_come_by_file_and_by_paste() {
         assert!(window.has_part(reason), "{name}: {:?}", window.store().notices);
         window.click("Close");
     }
+    // The encoding of older Western files.
+    let old = write("old.txt", b"caf\xE9 \x96 10 \x80 \xFC");
+    window.app().act(Action::ReadFiles(vec![old]));
+    window.until(|store| store.draft.documents.len() == 1);
+    let id = window.store().draft.documents[0];
+    assert_eq!(&*window.store().documents[&id].text, "café – 10 € ü");
+    window.click("Remove old.txt");
     window.harness.get_by_label("Message").focus();
     window.settle();
     window.harness.event(egui::Event::Paste("a long paragraph ".repeat(200)));

@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use foveal::desktop::history::History;
+
 use crate::harness::gpu_variants;
 
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -138,9 +140,17 @@ fn a_question_on_a_real_screen() {
     let shown = shown.replace("\\n", "\n");
     let part = std::fs::read_to_string(folder.path().join("memories.txt")).unwrap();
     assert!(shown.len() > 100 && part.contains(shown.trim_end_matches('"')), "not of the document: {shown}");
+    // Closed in the middle of a second answer: what there is of it is on the disk, with its end.
+    program.hands(&["type", "--delay", "20", "And who wrote this?"]);
+    program.hands(&["key", "Return"]);
+    program.wait(&["answer begins"]);
     program.hands(&["key", "ctrl+q"]);
     program.wait(&["window closed"]);
     let status = program.running.0.wait().unwrap();
     assert!(status.success(), "{status}: {}", program.heard.join("\n"));
     assert!(!program.heard.iter().any(|line| line.contains("panicked")), "{}", program.heard.join("\n"));
+    let read = History::open(folder.path().join("foveal")).unwrap().read_all();
+    let path = read.chats[0].path();
+    assert_eq!(path.len(), 4, "{path:?}");
+    assert!(path[1].text.contains("8743") && path[3].finish.is_some(), "{path:?}");
 }

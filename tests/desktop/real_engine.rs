@@ -1,14 +1,16 @@
 //! The window with the real engine and the built-in model: an answer about a document, what it draws against the trace of
 //! `foveal generate`, and passages hidden and pinned.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use foveal::built_in;
 use foveal::desktop::attention::blocks_of;
-use foveal::desktop::messages::{FinishReason, Pin, PinRule, Source};
+use foveal::desktop::messages::{AttentionChoice, FinishReason, Pin, PinRule, Source};
 use foveal::desktop::model_engine::{ModelEngineOptions, model_engine};
-use foveal::desktop::store::{Action, Document, PlanState};
+use foveal::desktop::store::{Action, Document, Notice, PlanState, Settings};
 use foveal::desktop::trace_data::Mode;
+use foveal::gpu::{FaultPoint, Faults};
 use foveal::trace::StepTrace;
 
 use super::window::{Window, last_text};
@@ -181,4 +183,75 @@ fn a_hidden_passage_is_not_read_and_a_pinned_one_is() {
     window.until(|store| store.work.as_ref().is_some_and(|work| work.tokens > 0));
     window.app().act(Action::Stop);
     assert!(window.store().work.is_none());
+}
+
+/// A short conversation on a device that is lost as `faults` says: an answer, and another one with a passage pinned.
+/// Returns the answers, how often the device was back, and how often each point was passed when the model was open and
+/// after the first answer.
+fn on_a_device(device: &str, cache: &Path, faults: &Faults) -> ([String; 2], usize, [[u64; 2]; 2]) {
+    let built_in = built_in::model_folder().unwrap();
+    let options = ModelEngineOptions {
+        built_in,
+        pipeline_cache: Some(cache.to_owned()),
+        faults: faults.clone(),
+        ..Default::default()
+    };
+    let counts = || [FaultPoint::Read, FaultPoint::Write].map(|point| faults.count(point));
+    let settings = Settings { device: Some(device.to_owned()), ..Settings::default() };
+    let mut window = Window::with_engine_and(model_engine(options), &settings);
+    window.until(|store| store.model_info().is_some());
+    assert_eq!(window.store().model_info().unwrap().device, device);
+    let opened = counts();
+    let mut settings = window.store().chat().unwrap().settings.clone();
+    settings.sampling.max_tokens = 8;
+    settings.attention = AttentionChoice::Sparse;
+    window.app().act(Action::ChatSettings(Box::new(settings)));
+    window.app().act(Action::DocumentRead(Document::new("part.txt".into(), &document()[..1200])));
+    window.settle();
+    window.type_into("Message", QUESTION);
+    window.click("Send");
+    let mut back = 0;
+    let mut answer = |window: &mut Window| {
+        let restored = |notice: &Notice| matches!(notice, Notice::Done(words) if words.contains("is back"));
+        // The note goes by itself, on a slow device before the answer ends.
+        let seen = Cell::new(false);
+        window.until(|store| {
+            seen.set(seen.get() || store.notices.iter().any(|posted| restored(&posted.notice)));
+            store.work.is_none()
+        });
+        back += usize::from(seen.get());
+        let notices = &window.store().notices;
+        assert!(notices.iter().all(|posted| restored(&posted.notice)), "{notices:?}");
+        assert!(window.store().model_info().is_some(), "the model is still open");
+        while !window.store().notices.is_empty() {
+            window.app().act(Action::Dismiss(0));
+        }
+        let text = last_text(window.store());
+        assert!(text.len() > 3, "{text:?}");
+        text
+    };
+    let first = answer(&mut window);
+    let answered = counts();
+    let id = window.store().documents.keys().copied().next().unwrap();
+    window.app().act(Action::AddPin(Pin { document: id, bytes: 300..700, rule: PinRule::Require }));
+    window.app().act(Action::Regenerate(1));
+    let second = answer(&mut window);
+    ([first, second], back, [opened, answered])
+}
+
+#[test]
+fn a_lost_device_costs_the_window_no_word() {
+    let Some((_, gpu)) = gpu_variants().first() else { return };
+    let device = gpu.adapter.name.clone();
+    let cache = tempfile::tempdir().unwrap();
+    let (wanted, back, [opened, answered]) = on_a_device(&device, cache.path(), &Faults::default());
+    assert_eq!(back, 0);
+    // In the middle of an answer, and between two answers, when the pins of the second are the first to meet it.
+    let in_answer = format!("lose:read:{}", (opened[0] + answered[0]) / 2);
+    let between = format!("lose:write:{}", answered[1] + 1);
+    for faults in [in_answer, between] {
+        let (got, back, _) = on_a_device(&device, cache.path(), &faults.parse().unwrap());
+        assert_eq!(got, wanted, "{faults}");
+        assert_eq!(back, 1, "{faults}");
+    }
 }

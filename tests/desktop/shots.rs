@@ -98,4 +98,34 @@ fn pictures() {
     window.harness.set_size(egui::vec2(760.0, 480.0));
     window.settle();
     window.shot(&folder.join("18-small.png"));
+
+    let folder_of = tempfile::tempdir().unwrap();
+    let script = Script { trouble: Some(Trouble::ContextFull), token: Duration::from_millis(8), ..Script::instant() };
+    let mut window = Window::with_pictures(Script { answer: Some("and so on ".repeat(400)), ..script });
+    themed(&mut window, ThemeChoice::Light);
+    window.click("Try the sample");
+    window.click("Send");
+    window.until(|store| !store.notices.is_empty());
+    window.shot(&folder.join("20-unanswered.png"));
+    window.app().act(Action::Dismiss(0));
+    window.click("Answer");
+    window.until(|store| store.work.as_ref().is_some_and(|work| work.tokens > 30));
+    window.app().act(Action::NewChat);
+    window.settle();
+    for name in ["report.txt", "a rather long name of a document that was kept.md", "notes.md"] {
+        let path = folder_of.path().join(name);
+        std::fs::write(&path, format!("{name}\n{}", "words ".repeat(900))).unwrap();
+        window.app().act(Action::ReadFiles(vec![path]));
+    }
+    window.until(|store| store.draft.documents.len() == 3);
+    window.click("Remove notes.md");
+    window.click("Documents used before");
+    window.shot(&folder.join("21-elsewhere-and-library.png"));
+    window.key(egui::Modifiers::NONE, egui::Key::Escape);
+    window.click("Stop it");
+    window.click_first("What is the access code of the amber lighthouse?");
+    window.click("Move chat to trash");
+    window.click("Trash (1)");
+    window.click("Empty the trash");
+    window.shot(&folder.join("22-trash.png"));
 }

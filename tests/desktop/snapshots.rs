@@ -44,6 +44,19 @@ fn error_card_in_light() {
     compare(&mut window, "error-card");
 }
 
+/// An answer with all that is drawn about it. The engine's clock is scripted, so that no speed differs.
+#[test]
+fn sparse_answer_in_light() {
+    let told = Some(Duration::from_millis(20));
+    let mut window = open(Script { told, ..Script::instant() }, ThemeChoice::Light);
+    window.harness.set_size(egui::vec2(1180.0, 760.0));
+    window.settle();
+    window.ask_sample();
+    window.click_first("Show or hide reading details");
+    window.click_in(super::window::FACT, 0.93, 0.5);
+    compare(&mut window, "sparse-answer");
+}
+
 #[test]
 fn settings_in_dark() {
     let mut window = open(Script::instant(), ThemeChoice::Dark);

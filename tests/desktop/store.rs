@@ -5,8 +5,9 @@ use std::sync::Arc;
 use foveal::desktop::history::History;
 use foveal::desktop::messages::{
     AttentionChoice, Command, ContextMap, EngineError, Event, FailureKind, FinishReason, LoadStage, MessageId, Mode,
-    ModelChoice, ModelInfo, Part, Role, Source, Stats, StepTrace, Token, WorkId,
+    ModelChoice, ModelInfo, Part, Role, Sampling, Source, Stats, StepTrace, Token, WorkId,
 };
+use foveal::desktop::store::settings::PRESETS;
 use foveal::desktop::store::{
     Action, Chat, ChatSettings, Document, Effect, Given, ModelState, Notice, Phase, Settings, Store,
 };
@@ -29,7 +30,7 @@ fn info() -> ModelInfo {
 }
 
 /// A store with a model.
-fn ready() -> Store {
+pub(crate) fn ready() -> Store {
     let mut store = Store::new(Settings::default(), Given::default(), 1000);
     let effects = store.apply(Action::Load(ModelChoice::BuiltIn));
     let Some(Effect::Send(Command::Load(load, ..))) = effects.last() else { panic!("no load in {effects:?}") };
@@ -38,12 +39,12 @@ fn ready() -> Store {
     store
 }
 
-fn ask(store: &mut Store, text: &str) -> WorkId {
+pub(crate) fn ask(store: &mut Store, text: &str) -> WorkId {
     store.apply(Action::Draft(text.into()));
     generation(&store.apply(Action::Send))
 }
 
-fn generation(effects: &[Effect]) -> WorkId {
+pub(crate) fn generation(effects: &[Effect]) -> WorkId {
     let find = effects.iter().find_map(|effect| match effect {
         Effect::Send(Command::Generate(request)) => Some(request.generation),
         _ => None,
@@ -51,16 +52,16 @@ fn generation(effects: &[Effect]) -> WorkId {
     find.unwrap_or_else(|| panic!("no generation in {effects:?}"))
 }
 
-fn token(generation: WorkId, text: &str, part: Part) -> Event {
+pub(crate) fn token(generation: WorkId, text: &str, part: Part) -> Event {
     let step = Some(Arc::new(StepTrace::dense(10, 64, 2, 2)));
     Event::Token(Token { generation, id: 1, text: text.into(), part, seconds: 0.5, step })
 }
 
-fn finish(store: &mut Store, generation: WorkId) -> Vec<Effect> {
+pub(crate) fn finish(store: &mut Store, generation: WorkId) -> Vec<Effect> {
     store.event(Event::Finished(generation, FinishReason::EndOfText, Stats { generated_tokens: 2, ..Stats::default() }))
 }
 
-fn texts(store: &Store) -> Vec<&str> {
+pub(crate) fn texts(store: &Store) -> Vec<&str> {
     store.chat().unwrap().path().into_iter().map(|message| message.text.as_str()).collect()
 }
 
@@ -195,7 +196,7 @@ fn failures_lose_nothing() {
     store.event(Event::Failed(Some(first), lost.clone()));
     assert_eq!(texts(&store), ["one", "half"]);
     assert!(matches!(store.model, ModelState::Failed(..)) && store.work.is_none());
-    assert_eq!(store.notices, vec![Notice::Failure(lost)]);
+    assert_eq!(store.notices[0].notice, Notice::Failure(lost));
     let effects = store.apply(Action::Reload);
     assert!(matches!(effects.last(), Some(Effect::Send(Command::Load(..)))) && store.notices.is_empty());
     let mut store = ready();
@@ -203,6 +204,47 @@ fn failures_lose_nothing() {
     let effects = store.event(Event::Failed(None, EngineError { kind: FailureKind::Crashed, message: "x".into() }));
     assert!(effects.contains(&Effect::Respawn));
     assert_eq!(texts(&store), ["one"], "an answer without a word goes, the question stays");
+}
+
+#[test]
+fn another_model_ends_the_load_that_runs() {
+    let mut store = Store::new(Settings::default(), Given::default(), 1000);
+    let load = |effects: &[Effect]| {
+        effects.iter().find_map(|effect| match effect {
+            Effect::Send(Command::Load(load, ..)) => Some(*load),
+            _ => None,
+        })
+    };
+    let first = load(&store.apply(Action::Load(ModelChoice::BuiltIn))).unwrap();
+    let effects = store.apply(Action::Load(ModelChoice::Path("other".into())));
+    assert!(effects.contains(&Effect::Stop(first)));
+    let second = load(&effects).unwrap();
+    store.event(Event::Loaded(first, info()));
+    assert!(store.model_info().is_none(), "the old load may have ended meanwhile");
+    store.event(Event::Loaded(second, info()));
+    assert!(store.model_info().is_some());
+}
+
+#[test]
+fn traces_are_bounded_while_an_answer_grows() {
+    let mut store = ready();
+    let mut settings = store.chat().unwrap().settings.clone();
+    settings.sampling.max_tokens = 100_000;
+    store.apply(Action::ChatSettings(Box::new(settings)));
+    let ids: Vec<u32> = (0..4000).collect();
+    let step = Arc::new(StepTrace::sparse(64 * 4001, 64, 1, 1, [&ids[..]], |_| false));
+    let work = ask(&mut store, "one");
+    store.event(Event::Context(work, Arc::new(ContextMap::default())));
+    for number in 0..8000 {
+        let (id, seconds) = (1, number as f32);
+        let step = Some(Arc::clone(&step));
+        store.event(Event::Token(Token { generation: work, id, text: "a".into(), part: Part::Answer, seconds, step }));
+        let bytes = store.readings[0].1.step_bytes();
+        assert!(bytes < (96 << 20) + 64 * 20_000, "{bytes} after {number}");
+    }
+    let reading = &store.readings[0].1;
+    assert!(reading.written[0].step.is_none() && reading.written[7999].step.is_some(), "the oldest go first");
+    assert_eq!(reading.block_sums(7).1, 8000, "the sums know all");
 }
 
 #[test]
@@ -330,6 +372,19 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_usual_settings_are_those_of_a_preset() {
+    let lit = |sampling: &Sampling| PRESETS.iter().map(|preset| preset.matches(sampling)).collect::<Vec<_>>();
+    assert_eq!(lit(&Sampling::default()), [true, false, false], "the likeliest word, whatever top p says");
+    let mut sampling = Sampling::default();
+    for (at, preset) in PRESETS.iter().enumerate() {
+        preset.apply(&mut sampling);
+        assert_eq!(lit(&sampling).iter().position(|lit| *lit), Some(at));
+    }
+    sampling.top_p = 0.5;
+    assert_eq!(lit(&sampling), [false; 3]);
 }
 
 #[test]

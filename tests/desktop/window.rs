@@ -8,8 +8,9 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use foveal::desktop::engine::EngineLoop;
 use foveal::desktop::fake::Script;
+use foveal::desktop::history::History;
 use foveal::desktop::messages::ModelChoice;
-use foveal::desktop::store::{ModelState, Store};
+use foveal::desktop::store::{ModelState, Settings, Store};
 use foveal::desktop::{App, DesktopOptions};
 
 /// Longest wait for the engine thread.
@@ -75,6 +76,16 @@ impl Window {
     /// Opens the window with another engine.
     pub(crate) fn with_engine(engine: EngineLoop) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let options = DesktopOptions { engine, ..Self::options(Script::instant(), folder.path().to_owned()) };
+        let mut window = Self::build(Harness::builder(), options, [1280.0, 800.0]);
+        window._kept = Some(folder);
+        window
+    }
+
+    /// The same with settings from an earlier run.
+    pub(crate) fn with_engine_and(engine: EngineLoop, settings: &Settings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        History::open(folder.path().to_owned()).unwrap().write_settings(settings).unwrap();
         let options = DesktopOptions { engine, ..Self::options(Script::instant(), folder.path().to_owned()) };
         let mut window = Self::build(Harness::builder(), options, [1280.0, 800.0]);
         window._kept = Some(folder);

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use foveal::block_marks::BlockMarks;
 use foveal::error::{Error, Result};
 use foveal::gpu::{FaultPoint, Faults};
 use foveal::model::Attention;
@@ -224,4 +225,43 @@ fn stop_is_heard_while_the_conversation_is_computed_again() {
     let next = feed(&mut session).unwrap();
     let mut fresh = load(&gpu_with(&Faults::default()).unwrap(), "minicpm_sparse", &options()).unwrap();
     assert_eq!(feed(&mut fresh).unwrap(), next);
+}
+
+/// The window changes the marks between two answers, when nothing else has yet met the loss.
+#[test]
+fn marks_that_change_on_a_lost_device_hold_once_it_is_back() {
+    let counting = Faults::default();
+    let Some(gpu) = gpu_with(&counting) else { return };
+    let context = tokens(600, 5);
+    let marks = || BlockMarks::new(500, vec![2], vec![3]);
+    let mut feed = |session: &mut Session| session.feed(&context, &mut |_, _| Ok(()));
+    let new = |gpu| {
+        let mut session = load(gpu, "minicpm_sparse", &options()).unwrap();
+        session.set_attention(Attention::Sparse);
+        session.set_trace(true);
+        session.set_submit_budget(Duration::ZERO);
+        session
+    };
+    let mut session = new(&gpu);
+    let writes = counting.count(FaultPoint::Write);
+    let plain = feed(&mut session).unwrap();
+    session.set_marks(marks()).unwrap();
+    let wanted = feed(&mut session).unwrap();
+    assert_ne!(plain, wanted, "the marks change nothing here");
+
+    let faults = format!("lose:write:{}", writes + 1).parse().unwrap();
+    let mut session = new(&gpu_with(&faults).unwrap());
+    session.set_marks(BlockMarks::new(500, vec![4], Vec::new())).unwrap();
+    assert_eq!(faults.count(FaultPoint::Write), writes + 1, "the loss is to come with the marks");
+    // Now the driver has told.
+    assert!(matches!(session.logits(), Err(Error::DeviceLost { .. })));
+    session.set_marks(marks()).unwrap();
+    let mut lost = 0;
+    let mut report = |recovery| {
+        lost += usize::from(matches!(recovery, Recovery::Lost(_)));
+        Ok(())
+    };
+    let got = session.surviving(&mut report, &mut feed).unwrap();
+    assert_eq!(lost, 1);
+    assert_eq!(got, wanted);
 }

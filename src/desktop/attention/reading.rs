@@ -2,7 +2,7 @@
 //!
 //! Live heat is an exponential mean with a half-life of 8 tokens, computed from the last steps when it is asked for;
 //! the sums over the whole answer are kept as tokens come, so that they outlive the steps (see
-//! [`Reading::forget_steps`]).
+//! [`Reading::forget_oldest`]).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -85,6 +85,8 @@ pub struct Reading {
     pub written: Vec<Written>,
     sums: Vec<Sum>,
     sparse_steps: u32,
+    /// Tokens at the beginning whose steps were dropped.
+    forgotten: usize,
     prompt: u32,
     last: Option<Arc<StepTrace>>,
 }
@@ -93,7 +95,7 @@ impl Reading {
     /// Starts with the context of the prompt.
     pub fn new(message: MessageId, map: ContextMap) -> Self {
         let prompt = map.len();
-        Self { message, map, written: Vec::new(), sums: Vec::new(), sparse_steps: 0, prompt, last: None }
+        Self { message, map, written: Vec::new(), sums: Vec::new(), sparse_steps: 0, forgotten: 0, prompt, last: None }
     }
 
     /// Adds a token.
@@ -169,16 +171,24 @@ impl Reading {
 
     /// Bytes that the steps take, about.
     pub fn step_bytes(&self) -> usize {
-        self.written.iter().filter_map(|written| written.step.as_ref()).map(|step| 4 * step.free_total() + 512).sum()
+        let kept = self.written.get(self.forgotten..).unwrap_or(&[]);
+        kept.iter().filter_map(|written| written.step.as_deref()).map(bytes_of).sum()
     }
 
-    /// Drops the steps and keeps the sums.
-    pub fn forget_steps(&mut self) {
-        self.written.iter_mut().for_each(|written| written.step = None);
+    /// Drops steps, oldest first, until so many bytes are free; the sums stay. Returns how many became free.
+    pub fn forget_oldest(&mut self, bytes: usize) -> usize {
+        let mut free = 0;
+        while free < bytes
+            && let Some(written) = self.written.get_mut(self.forgotten)
+        {
+            free += written.step.take().as_deref().map_or(0, bytes_of);
+            self.forgotten += 1;
+        }
+        free
     }
 
-    /// Votes over a span of tokens.
-    pub fn shade(&self, span: &Span, filter: &ReaderFilter) -> Shade {
+    /// The kept steps of a span, with their weights.
+    fn steps_in(&self, span: &Span) -> Vec<(&StepTrace, f32)> {
         match span {
             Span::Live(until) => {
                 let end = until.saturating_add(1).min(self.written.len());
@@ -189,18 +199,45 @@ impl Reading {
                     let age = i32::try_from(tokens.len() - 1 - index).unwrap_or(i32::MAX);
                     written.step.as_deref().map(|step| (step, decay.powi(age)))
                 });
-                Shade::mean(weighted, filter)
+                weighted.collect()
             }
             Span::Tokens(range) => {
                 let tokens = self.written.get(range.clone()).unwrap_or(&[]);
-                let steps = tokens.iter().filter_map(|written| written.step.as_deref().map(|step| (step, 1.0)));
-                let shade = Shade::mean(steps, filter);
-                if !shade.sparse && range.len() == self.written.len() && *filter == ReaderFilter::All {
-                    return self.whole_answer();
-                }
-                shade
+                tokens.iter().filter_map(|written| written.step.as_deref().map(|step| (step, 1.0))).collect()
             }
         }
+    }
+
+    /// Votes over a span of tokens.
+    pub fn shade(&self, span: &Span, filter: &ReaderFilter) -> Shade {
+        match span {
+            // Where steps were dropped the sums stand in for them.
+            Span::Tokens(range)
+                if self.forgotten > 0 && range.len() == self.written.len() && *filter == ReaderFilter::All =>
+            {
+                self.whole_answer()
+            }
+            _ => Shade::mean(self.steps_in(span), filter),
+        }
+    }
+
+    /// For each layer the share of its heads that chose a block, on average over a span.
+    pub fn layer_shares(&self, span: &Span, block: u32) -> Vec<f32> {
+        let steps = self.steps_in(span);
+        let steps = steps.iter().filter(|(step, _)| step.mode == Mode::Sparse);
+        let mut shares = vec![0.0; self.last.as_ref().map_or(0, |step| step.layers as usize)];
+        let mut weights = 0.0;
+        for (step, weight) in steps {
+            weights += weight;
+            let heads = step.kv_heads.max(1) as usize;
+            for reader in (0..step.readers()).filter(|&reader| step.free(reader).binary_search(&block).is_ok()) {
+                if let Some(share) = shares.get_mut(reader / heads) {
+                    *share += weight / heads as f32;
+                }
+            }
+        }
+        shares.iter_mut().for_each(|share| *share /= f32::max(weights, f32::MIN_POSITIVE));
+        shares
     }
 
     /// Votes over the whole answer, from the sums.
@@ -231,17 +268,13 @@ impl Reading {
         ranked.into_iter().map(|(_, block)| block).collect()
     }
 
-    /// Votes that each token of the answer gave to a block.
-    pub fn votes_for(&self, block: u32, filter: &ReaderFilter) -> Vec<u32> {
-        self.written
-            .iter()
-            .map(|written| {
-                written.step.as_deref().map_or(0, |step| {
-                    let readers = filter.readers(step);
-                    readers.filter(|&reader| step.free(reader).binary_search(&block).is_ok()).count() as u32
-                })
-            })
-            .collect()
+    /// Votes that the tokens from `first` on gave to a block.
+    pub fn votes_for(&self, block: u32, first: usize) -> Vec<u32> {
+        let votes = |step: &StepTrace| {
+            (0..step.readers()).filter(|&reader| step.free(reader).binary_search(&block).is_ok()).count() as u32
+        };
+        let tokens = self.written.get(first..).unwrap_or(&[]);
+        tokens.iter().map(|written| written.step.as_deref().map_or(0, votes)).collect()
     }
 
     /// How a source was read. None when nothing was selected.
@@ -282,6 +315,11 @@ impl Reading {
             skipped: longest_run(&blocks, |block| !closely(block)).and_then(passage),
         })
     }
+}
+
+/// Bytes that a step takes, about.
+fn bytes_of(step: &StepTrace) -> usize {
+    4 * step.free_total() + 512
 }
 
 fn longest_run(blocks: &[u32], wanted: impl Fn(u32) -> bool) -> Option<Range<u32>> {

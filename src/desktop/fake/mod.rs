@@ -57,6 +57,8 @@ pub struct Script {
     pub local: u32,
     /// What it always answers; none quotes the document.
     pub answer: Option<String>,
+    /// What it says that a token takes, where pictures must not differ from run to run; none tells the truth.
+    pub told: Option<Duration>,
     /// What goes wrong, once.
     pub trouble: Option<Trouble>,
 }
@@ -73,6 +75,7 @@ impl Default for Script {
             free: 10,
             local: 5,
             answer: None,
+            told: None,
             trouble: None,
         }
     }
@@ -235,7 +238,9 @@ impl Fake {
 
     fn write(&mut self, request: &GenerateRequest, map: &ContextMap, start: Instant) {
         let generation = request.generation;
-        let first_token = start.elapsed().as_secs_f32() + self.script.token.as_secs_f32();
+        let told = self.script.told;
+        let seconds = |tokens: u32| told.map_or_else(|| start.elapsed(), |told| told * tokens).as_secs_f32();
+        let first_token = told.unwrap_or(start.elapsed() + self.script.token).as_secs_f32();
         let quote = find_quote(request);
         let blocks_of = |document, bytes| super::attention::blocks_of(map, BLOCK, Source::Document(document), bytes);
         let marked = |rule: PinRule| {
@@ -299,7 +304,7 @@ impl Fake {
                 id: written,
                 text: piece.to_owned(),
                 part,
-                seconds: start.elapsed().as_secs_f32(),
+                seconds: seconds(written + 1),
                 step: request.trace.then(|| Arc::new(step)),
             }));
             written += 1;
@@ -313,7 +318,7 @@ impl Fake {
             reused_tokens: 0,
             generated_tokens: written,
             first_token_seconds: first_token,
-            decode_seconds: start.elapsed().as_secs_f32() - first_token,
+            decode_seconds: seconds(written) - first_token,
         };
         self.say(Event::Finished(generation, reason, stats));
     }

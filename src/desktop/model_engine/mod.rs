@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::engine::{EngineLoop, EngineSide};
 use super::messages::{Command, DeviceInfo, EngineError, Event, LoadOptions, ModelChoice, WorkId};
 use crate::error::{Error, Result};
-use crate::gpu::{Feature, adapter};
+use crate::gpu::{Faults, Feature, adapter};
 use crate::model;
 use open::OpenModel;
 
@@ -33,6 +33,8 @@ pub struct ModelEngineOptions {
     pub load: model::LoadOptions,
     /// The model that `load.sparse_config` is for.
     pub named: Option<ModelChoice>,
+    /// Faults on purpose, for tests.
+    pub faults: Faults,
 }
 
 impl ModelEngineOptions {

@@ -8,7 +8,7 @@ use super::{ModelEngineOptions, PROCESSOR};
 use crate::chat_template::ChatTemplate;
 use crate::desktop::messages::{LoadOptions, LoadStage, MemoryPlan, ModelChoice, ModelInfo};
 use crate::error::{Error, Result};
-use crate::gpu::{Faults, Gpu, GpuOptions, adapter};
+use crate::gpu::{Gpu, GpuOptions, adapter};
 use crate::model::{self, ModelConfig, SparseOrigin, Stage};
 use crate::session::Session;
 use crate::tokenizer::{Settings, Tokenizer};
@@ -107,7 +107,7 @@ impl OpenModel {
                 device: device.map(Into::into),
                 without: given.without.clone(),
                 cache_folder: given.pipeline_cache.clone(),
-                faults: Faults::from_environment()?,
+                faults: given.faults.clone(),
                 ..GpuOptions::default()
             }) {
                 // Kernels made for graphics cards, emulated on the processor, take twice the time of its own plain loops.

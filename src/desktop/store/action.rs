@@ -14,6 +14,8 @@ use crate::desktop::messages::{Command, DocumentId, EngineError, MessageId, Mode
 pub enum Dialog {
     /// Settings of the program and of this chat.
     Settings,
+    /// The same, opened where device and context are chosen.
+    DeviceSettings,
     /// Which model to open.
     Models,
     /// Every command by name.
@@ -48,6 +50,15 @@ pub enum Notice {
     Done(String),
 }
 
+/// A notice, and since when it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posted {
+    /// What it says.
+    pub notice: Notice,
+    /// Milliseconds since 1970.
+    pub since: u64,
+}
+
 /// What can happen.
 #[derive(Debug, Clone)]
 pub enum Action {
@@ -63,6 +74,10 @@ pub enum Action {
     TrashChat(ChatId),
     /// Bring a chat back.
     RestoreChat(ChatId),
+    /// Delete the chats in the trash for good.
+    EmptyTrash,
+    /// Take a document that no chat needs out of the library.
+    ForgetDocument(DocumentId),
     /// Look for this text in chats.
     Search(String),
     /// The draft changed.
@@ -131,6 +146,8 @@ pub enum Action {
     FocusPassage(DocumentId, Range<u32>),
     /// Scroll the document to a block's text.
     ShowBlock(u32),
+    /// Leave the document where it is while the answer is written, or follow again.
+    HoldDocument(bool),
     /// Readers that count.
     Filter(ReaderFilter),
     /// Blocks that the panels show; none shows all.
@@ -191,6 +208,10 @@ pub enum Effect {
     TrashChat(ChatId),
     /// Move it back.
     RestoreChat(ChatId),
+    /// Delete the files of these chats in the trash.
+    EmptyTrash(Vec<ChatId>),
+    /// Delete the file of a document.
+    ForgetDocument(DocumentId),
     /// Write the settings.
     SaveSettings,
     /// Write a document.

@@ -11,6 +11,9 @@ use crate::desktop::messages::{DocumentId, FinishReason, MessageId, Mode, Pin, R
 /// Number of a chat: milliseconds since 1970 when it was started, made unique.
 pub type ChatId = u64;
 
+/// Title of a chat in which nothing was said.
+const NEW: &str = "New chat";
+
 /// One message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
@@ -37,6 +40,9 @@ pub struct Message {
     /// Its numbers.
     #[serde(default)]
     pub stats: Option<Stats>,
+    /// How its first word was read, where that was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
     /// Where the way of reading changed: byte in the text and the new mode.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub switches: Vec<(u32, Mode)>,
@@ -70,6 +76,23 @@ pub struct Chat {
     /// Which of the first messages is shown.
     #[serde(default)]
     pub shown: Option<MessageId>,
+    /// Number of the next message. Those of deleted messages are not given again: traces and undo know messages by them.
+    #[serde(default)]
+    next: MessageId,
+}
+
+/// Messages that were taken out of a chat, and where they belong.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Removed {
+    /// By number; the first is the one that was deleted, the others followed it.
+    messages: Vec<Message>,
+}
+
+impl Message {
+    /// How its last word was read.
+    pub fn last_mode(&self) -> Option<Mode> {
+        self.switches.last().map(|(_, mode)| *mode).or(self.mode)
+    }
 }
 
 impl Chat {
@@ -77,13 +100,14 @@ impl Chat {
     pub fn new(id: ChatId, settings: ChatSettings) -> Self {
         Self {
             id,
-            title: "New chat".into(),
+            title: NEW.into(),
             named: false,
             changed: id,
             settings,
             pins: Vec::new(),
             messages: Vec::new(),
             shown: None,
+            next: 0,
         }
     }
 
@@ -94,6 +118,8 @@ impl Chat {
         for message in &mut self.messages {
             message.parent = message.parent.filter(|&parent| parent < message.id);
         }
+        let last = self.messages.last().map_or(0, |last| last.id.saturating_add(1));
+        self.next = self.next.max(last);
     }
 
     /// A message by number.
@@ -110,7 +136,8 @@ impl Chat {
 
     /// Adds a message after `parent` and shows it.
     pub fn add(&mut self, parent: Option<MessageId>, role: Role, text: String) -> MessageId {
-        let id = self.messages.last().map_or(0, |last| last.id.saturating_add(1));
+        let id = self.messages.last().map_or(0, |last| last.id.saturating_add(1)).max(self.next);
+        self.next = id.saturating_add(1);
         self.messages.push(Message {
             id,
             parent,
@@ -121,6 +148,7 @@ impl Chat {
             shown: None,
             finish: None,
             stats: None,
+            mode: None,
             switches: Vec::new(),
             model: String::new(),
             note: String::new(),
@@ -139,6 +167,13 @@ impl Chat {
             next = message.shown;
         }
         path
+    }
+
+    /// How this answer begins to be read, where the answer before it was read in the other way.
+    pub fn switched_before(&self, answer: &Message) -> Option<Mode> {
+        let path = self.path_to(answer.parent?);
+        let before = path.iter().rev().find_map(|message| message.last_mode())?;
+        answer.mode.filter(|mode| *mode != before)
     }
 
     /// The messages up to this one, first to last.
@@ -181,7 +216,12 @@ impl Chat {
 
     /// Removes a message and all that follow it, and shows a neighbour in its place.
     pub fn remove(&mut self, id: MessageId) {
-        let Some(parent) = self.message(id).map(|message| message.parent) else { return };
+        self.take_out(id);
+    }
+
+    /// The same, and what was removed.
+    pub(super) fn take_out(&mut self, id: MessageId) -> Option<Removed> {
+        let parent = self.message(id)?.parent;
         let versions = self.versions(id);
         let at = versions.iter().position(|&other| other == id).unwrap_or(0);
         let neighbour = versions.get(at + 1).or_else(|| at.checked_sub(1).and_then(|before| versions.get(before)));
@@ -193,7 +233,25 @@ impl Chat {
                 gone.push(message.id);
             }
         }
-        self.messages.retain(|message| !gone.contains(&message.id));
+        let (messages, kept) =
+            std::mem::take(&mut self.messages).into_iter().partition(|message| gone.contains(&message.id));
+        self.messages = kept;
+        Some(Removed { messages })
+    }
+
+    /// Puts removed messages back into their places and shows them; what was said since stays beside them. False where
+    /// the message that they followed is gone.
+    pub(super) fn put_back(&mut self, removed: Removed) -> bool {
+        let Some((first, parent)) = removed.messages.first().map(|first| (first.id, first.parent)) else {
+            return false;
+        };
+        if parent.is_some_and(|parent| self.message(parent).is_none()) {
+            return false;
+        }
+        self.messages.extend(removed.messages);
+        self.mend();
+        self.show(first);
+        true
     }
 
     /// Documents in the context of the messages on screen, in their order, each once.
@@ -212,14 +270,13 @@ impl Chat {
         if self.named {
             return;
         }
-        if let Some(first) = self.path().first() {
-            let line = first.text.lines().find(|line| !line.trim().is_empty()).unwrap_or("New chat").trim();
-            let mut title: String = line.chars().take(60).collect();
-            if title.len() < line.len() {
-                title.push('…');
-            }
-            self.title = title;
-        }
+        let title = self.path().first().map_or_else(|| NEW.into(), |first| title_of(&first.text));
+        self.title = title;
+    }
+
+    /// True once anything was said in it, or it has a name: then it has a file.
+    pub fn was_used(&self) -> bool {
+        self.named || self.next > 0
     }
 
     fn set_shown(&mut self, parent: Option<MessageId>, shown: Option<MessageId>) {
@@ -232,4 +289,14 @@ impl Chat {
             }
         }
     }
+}
+
+/// The first line of a text that has words, cut to the width of a list.
+fn title_of(text: &str) -> String {
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or(NEW).trim();
+    let mut title: String = line.chars().take(60).collect();
+    if title.len() < line.len() {
+        title.push('…');
+    }
+    title
 }

@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 
-use super::{Action, Chat, ChatId, Compare, Draft, Effect, Focus, Notice, Phase, Store, Work};
+use super::{Action, Chat, ChatId, Compare, Effect, Focus, Notice, Phase, Store, Undo, Unsent, Work};
 use crate::desktop::messages::{
     AttentionChoice, Command, DocumentId, DocumentText, FinishReason, GenerateRequest, MessageId, Role, Stats, Turn,
 };
 
 impl Store {
     pub(super) fn send(&mut self) -> Vec<Effect> {
-        if !self.can_send() {
+        let leaf = self.chat().and_then(Chat::leaf);
+        if !self.can_send() || self.lacks_documents(leaf, &self.draft.documents.clone()) {
             return Vec::new();
         }
         let draft = std::mem::take(&mut self.draft);
@@ -36,7 +37,9 @@ impl Store {
             Role::User => Some(message.id),
         });
         match question {
-            Some(question) if self.work.is_none() => self.answer(self.current, question, None),
+            Some(question) if self.work.is_none() && !self.lacks_documents(Some(question), &[]) => {
+                self.answer(self.current, question, None)
+            }
             _ => Vec::new(),
         }
     }
@@ -44,6 +47,10 @@ impl Store {
     /// A changed question beside the old one.
     pub(super) fn edit_send(&mut self) -> Vec<Effect> {
         if self.work.is_some() || self.model_info().is_none() {
+            return Vec::new();
+        }
+        let old = self.editing.as_ref().map(|(old, _)| *old);
+        if self.lacks_documents(old, &[]) {
             return Vec::new();
         }
         let Some((old, text)) = self.editing.take() else { return Vec::new() };
@@ -64,7 +71,7 @@ impl Store {
 
     /// The same question dense, then sparse.
     pub(super) fn compare(&mut self, question: MessageId) -> Vec<Effect> {
-        if self.work.is_some() || self.model_info().is_none() {
+        if self.work.is_some() || self.model_info().is_none() || self.lacks_documents(Some(question), &[]) {
             return Vec::new();
         }
         self.compare = Some(Compare { question, dense: None, sparse: None });
@@ -78,6 +85,20 @@ impl Store {
             Some((chat, question, attention)) if self.work.is_none() => self.answer(chat, question, Some(attention)),
             _ => Vec::new(),
         }
+    }
+
+    /// True, with a card, where a document of the conversation up to this message is not there: an answer without it
+    /// would be about something else than the question.
+    fn lacks_documents(&mut self, last: Option<MessageId>, more: &[DocumentId]) -> bool {
+        let path = self.chat().zip(last).map(|(chat, last)| chat.path_to(last)).unwrap_or_default();
+        let mut wanted = path.iter().flat_map(|message| &message.documents).chain(more);
+        let lacking = wanted.any(|id| !self.documents.contains_key(id));
+        if lacking {
+            let words = "A document of this conversation is no longer kept, so nothing was sent. Attach the same file \
+                         again, or take it off by starting a new chat.";
+            self.tell(Notice::Problem("A document is missing".into(), words.into()));
+        }
+        lacking
     }
 
     /// Begins an answer to a question. `attention` overrides the chat's choice and is noted on the answer.
@@ -130,8 +151,11 @@ impl Store {
             times: VecDeque::new(),
             first_token: None,
             tokens: 0,
+            saved: self.now,
         });
-        self.focus = Focus { filter: self.focus.filter.clone(), ..Focus::default() };
+        if id == self.current {
+            self.focus = Focus { filter: self.focus.filter.clone(), ..Focus::default() };
+        }
         vec![Effect::SaveChat(id), Effect::Send(Command::Generate(Box::new(request)))]
     }
 
@@ -163,7 +187,7 @@ impl Store {
         self.queue.clear();
         let Some(work) = self.work.take() else { return Vec::new() };
         let stats = Stats {
-            prompt_tokens: self.readings.last().map_or(0, |(_, reading)| reading.prompt_tokens()),
+            prompt_tokens: self.reading_mut(work.chat, work.message).map_or(0, |reading| reading.prompt_tokens()),
             reused_tokens: 0,
             generated_tokens: work.tokens,
             first_token_seconds: work.first_token.unwrap_or(0.0),
@@ -198,33 +222,40 @@ impl Store {
         }
         let (id, now) = (self.current, self.now);
         let Some(chat) = self.chat_mut(id) else { return effects };
-        let before = chat.clone();
-        chat.remove(message);
+        let Some(removed) = chat.take_out(message) else { return effects };
         chat.changed = now;
         chat.follow_title();
-        self.undo = Some(Box::new(before));
-        self.notices.retain(|notice| !matches!(notice, Notice::Undo(_)));
-        self.notices.push(Notice::Undo("Message deleted".into()));
+        self.undo = Some(Undo::Messages(id, removed));
+        self.tell(Notice::Undo("Message deleted".into()));
         self.compare = None;
         effects.push(Effect::SaveChat(id));
         effects
     }
 
     pub(super) fn undo(&mut self) -> Vec<Effect> {
-        self.notices.retain(|notice| !matches!(notice, Notice::Undo(_)));
-        let Some(before) = self.undo.take() else { return Vec::new() };
-        let id = before.id;
-        if let Some(at) = self.trash.iter().position(|chat| chat.id == id) {
-            self.trash.remove(at);
-            self.chats.push(*before);
-            self.current = id;
-            return vec![Effect::RestoreChat(id)];
+        self.notices.retain(|posted| !matches!(posted.notice, Notice::Undo(_)));
+        match self.undo.take() {
+            Some(Undo::Messages(id, removed)) => {
+                let now = self.now;
+                let back = self.chat_mut(id).is_some_and(|chat| {
+                    let back = chat.put_back(removed);
+                    chat.changed = now;
+                    chat.follow_title();
+                    back
+                });
+                if back { vec![Effect::SaveChat(id)] } else { Vec::new() }
+            }
+            Some(Undo::Chat(id)) => self.restore_chat(id),
+            None => Vec::new(),
         }
-        match self.chat_mut(id) {
-            Some(chat) => *chat = *before,
-            None => return Vec::new(),
-        }
-        vec![Effect::SaveChat(id)]
+    }
+
+    pub(super) fn restore_chat(&mut self, id: ChatId) -> Vec<Effect> {
+        let Some(at) = self.trash.iter().position(|chat| chat.id == id) else { return Vec::new() };
+        let chat = self.trash.remove(at);
+        self.chats.push(chat);
+        self.select_chat(id);
+        vec![Effect::RestoreChat(id)]
     }
 
     pub(super) fn trash_chat(&mut self, id: ChatId) -> Vec<Effect> {
@@ -234,9 +265,8 @@ impl Store {
             effects = self.stop();
         }
         let chat = self.chats.remove(at);
-        self.notices.retain(|notice| !matches!(notice, Notice::Undo(_)));
-        self.notices.push(Notice::Undo(format!("\"{}\" moved to the trash", chat.title)));
-        self.undo = Some(Box::new(chat.clone()));
+        self.tell(Notice::Undo(format!("\"{}\" moved to the trash", chat.title)));
+        self.undo = Some(Undo::Chat(id));
         self.trash.push(chat);
         effects.push(Effect::TrashChat(id));
         if self.current == id {
@@ -263,15 +293,19 @@ impl Store {
         self.select_chat(id);
     }
 
+    /// Shows a chat, with what was being typed in it.
     pub(super) fn select_chat(&mut self, id: ChatId) {
-        if self.chat_by(id).is_none() {
+        if id == self.current || self.chat_by(id).is_none() {
             return;
         }
+        let left = Unsent { draft: std::mem::take(&mut self.draft), editing: self.editing.take() };
+        self.unsent.insert(self.current, left);
+        let found = self.unsent.remove(&id).unwrap_or_default();
+        (self.draft, self.editing) = (found.draft, found.editing);
         self.current = id;
         self.focus = Focus { filter: self.focus.filter.clone(), ..Focus::default() };
-        self.editing = None;
         self.compare = None;
-        self.draft = Draft::default();
-        self.open_document = self.chat().and_then(|chat| chat.documents().first().copied());
+        let documents = self.chat().map(Chat::documents).unwrap_or_default();
+        self.open_document = documents.first().or(self.draft.documents.first()).copied();
     }
 }

@@ -7,8 +7,14 @@ use crate::desktop::attention::Reading;
 use crate::desktop::messages::{Command, EngineError, Event, FailureKind, Mode, ModelInfo, Part, Token, WorkId};
 use crate::desktop::trace_data::ContextMap;
 
-/// Bytes of steps kept in memory; older answers keep only their sums.
+/// Bytes of steps kept in memory; older tokens keep only their part of the sums.
 const TRACE_BYTES: usize = 96 << 20;
+/// Tokens between two looks at that.
+const BOUND_EVERY: usize = 64;
+/// Tokens of contexts of which the sources are kept, 8 bytes each; the oldest answers lose their pictures.
+const MAPPED_TOKENS: usize = 4 << 20;
+/// Milliseconds between two times that an answer is written to the disk while it grows.
+const SAVE_EVERY: u64 = 5_000;
 /// Title of the notice that stands while a lost device is replaced.
 const DEVICE_LOST: &str = "The graphics device was lost";
 /// Tokens over which the speed is measured.
@@ -40,18 +46,19 @@ impl Store {
                 }
             }
             Event::ModeChanged(generation, mode, _) => self.mode_changed(generation, mode),
-            Event::Token(token) => self.token(token),
+            Event::Token(token) => return self.token(token),
             Event::Rest(generation, text) => self.rest(generation, &text),
             Event::DeviceLost(generation, detail) => {
                 if self.working_on(generation).is_some() {
                     let words = format!("{detail}. The model is loaded again and the answer goes on.");
-                    self.notices.push(Notice::Problem(DEVICE_LOST.into(), words));
+                    self.tell(Notice::Problem(DEVICE_LOST.into(), words));
                 }
             }
             Event::DeviceRestored(generation) => {
-                self.notices.retain(|notice| !matches!(notice, Notice::Problem(title, _) if title == DEVICE_LOST));
+                self.notices
+                    .retain(|posted| !matches!(&posted.notice, Notice::Problem(title, _) if title == DEVICE_LOST));
                 if self.working_on(generation).is_some() {
-                    self.notices.push(Notice::Done("The graphics device is back, nothing was lost".into()));
+                    self.tell(Notice::Done("The graphics device is back, nothing was lost".into()));
                 }
             }
             Event::Finished(generation, reason, stats) => {
@@ -137,8 +144,10 @@ impl Store {
         Some((work.chat, work.message))
     }
 
-    fn token(&mut self, token: Token) {
-        let Some((chat_id, message_id)) = self.working_on(token.generation) else { return };
+    fn token(&mut self, token: Token) -> Vec<Effect> {
+        let Some((chat_id, message_id)) = self.working_on(token.generation) else { return Vec::new() };
+        let now = self.now;
+        let mut effects = Vec::new();
         if let Some(work) = &mut self.work {
             work.phase = Phase::Writing;
             work.tokens = work.tokens.saturating_add(1);
@@ -147,6 +156,10 @@ impl Store {
             if work.times.len() > SPEED_TOKENS {
                 work.times.pop_front();
             }
+            if now.saturating_sub(work.saved) >= SAVE_EVERY {
+                work.saved = now;
+                effects.push(Effect::SaveChat(chat_id));
+            }
         }
         let mut bytes = 0..0;
         if let Some(message) = self.chat_mut(chat_id).and_then(|chat| chat.message_mut(message_id)) {
@@ -154,13 +167,18 @@ impl Store {
                 Part::Thinking => &mut message.thinking,
                 Part::Answer => &mut message.text,
             };
+            message.mode = message.mode.or(token.step.as_deref().map(|step| step.mode));
             let start = u32::try_from(text.len()).unwrap_or(u32::MAX);
             text.push_str(&token.text);
             bytes = start..u32::try_from(text.len()).unwrap_or(u32::MAX);
         }
         if let Some(reading) = self.reading_mut(chat_id, message_id) {
             reading.push(token.part, bytes, token.step);
+            if reading.written.len().is_multiple_of(BOUND_EVERY) {
+                self.bound_traces();
+            }
         }
+        effects
     }
 
     fn rest(&mut self, generation: WorkId, text: &str) {
@@ -178,7 +196,7 @@ impl Store {
         }
     }
 
-    fn reading_mut(&mut self, chat: u64, message: u32) -> Option<&mut Reading> {
+    pub(super) fn reading_mut(&mut self, chat: u64, message: u32) -> Option<&mut Reading> {
         let own = self.readings.iter_mut().rev().find(|(of, reading)| *of == chat && reading.message == message);
         own.map(|(_, reading)| reading)
     }
@@ -215,8 +233,8 @@ impl Store {
             Notice::Problem(title, _) => title == DEVICE_LOST,
             _ => false,
         };
-        self.notices.retain(|notice| !is_old(notice));
-        self.notices.push(Notice::Failure(error));
+        self.notices.retain(|posted| !is_old(&posted.notice));
+        self.tell(Notice::Failure(error));
         effects
     }
 
@@ -231,12 +249,14 @@ impl Store {
     }
 
     pub(super) fn bound_traces(&mut self) {
-        let mut total = 0;
-        for (_, reading) in self.readings.iter_mut().rev() {
-            total += reading.step_bytes();
-            if total > TRACE_BYTES {
-                reading.forget_steps();
-            }
+        let total: usize = self.readings.iter().map(|(_, reading)| reading.step_bytes()).sum();
+        let mut over = total.saturating_sub(TRACE_BYTES);
+        for (_, reading) in &mut self.readings {
+            over = over.saturating_sub(reading.forget_oldest(over));
+        }
+        let mut tokens: usize = self.readings.iter().map(|(_, reading)| reading.map.len() as usize).sum();
+        while tokens > MAPPED_TOKENS && self.readings.len() > 1 {
+            tokens -= self.readings.remove(0).1.map.len() as usize;
         }
     }
 }

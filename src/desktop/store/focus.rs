@@ -107,6 +107,14 @@ impl Store {
         hot.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, block)| block)
     }
 
+    /// The block to scroll the document to while an answer is written; none where the user would be disturbed.
+    pub(crate) fn block_to_follow(&self) -> Option<u32> {
+        let settings = &self.settings;
+        let wanted = settings.follow_heat && settings.show_documents && !settings.reduce_motion;
+        let writing = self.current_work().is_some_and(|work| work.tokens > 0);
+        (wanted && writing && !self.focus.hold_document).then(|| self.hottest_block()).flatten()
+    }
+
     pub(super) fn show_hottest(&mut self) {
         if let Some(block) = self.hottest_block() {
             self.show_block(block);

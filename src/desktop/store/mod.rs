@@ -5,10 +5,12 @@
 
 pub mod action;
 pub mod chat;
+mod context;
 mod conversation;
 mod events;
 mod focus;
 pub mod library;
+mod notices;
 mod reduce;
 pub(crate) use reduce::file_stem;
 pub mod settings;
@@ -16,8 +18,10 @@ pub mod settings;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
-pub use action::{Action, Dialog, Effect, HistoryRead, Notice, Pane};
+pub use action::{Action, Dialog, Effect, HistoryRead, Notice, Pane, Posted};
+use chat::Removed;
 pub use chat::{Chat, ChatId, Message};
+pub use context::ContextUse;
 pub use library::Document;
 pub use settings::{ChatSettings, Given, Settings, ThemeChoice};
 
@@ -81,6 +85,8 @@ pub struct Work {
     pub first_token: Option<f32>,
     /// Tokens so far.
     pub tokens: u32,
+    /// When it was last written to the disk.
+    saved: u64,
 }
 
 impl Work {
@@ -128,6 +134,8 @@ pub struct Focus {
     pub filter: ReaderFilter,
     /// Blocks in view; none is all.
     pub zoom: Option<Range<u32>>,
+    /// The user scrolled the document: it stays there until the next answer.
+    pub hold_document: bool,
     /// Bytes of the open document to scroll to; the number tells a new wish from an old one.
     pub scroll: Option<(u64, DocumentId, Range<u32>)>,
 }
@@ -141,6 +149,20 @@ pub struct Compare {
     pub dense: Option<MessageId>,
     /// Its sparse answer, once begun.
     pub sparse: Option<MessageId>,
+}
+
+/// What is typed in a chat and not sent.
+#[derive(Debug, Clone, Default)]
+struct Unsent {
+    draft: Draft,
+    editing: Option<(MessageId, String)>,
+}
+
+/// What [`Action::Undo`] takes back.
+#[derive(Debug, Clone)]
+enum Undo {
+    Messages(ChatId, Removed),
+    Chat(ChatId),
 }
 
 /// What a count of tokens is for.
@@ -194,15 +216,17 @@ pub struct Store {
     /// The open dialog.
     pub dialog: Option<Dialog>,
     /// Cards and notes, latest last.
-    pub notices: Vec<Notice>,
+    pub notices: Vec<Posted>,
     /// What the command line asked for.
     pub given: Given,
     /// Text looked for in chats.
     pub search: String,
     /// The comparison on screen.
     pub compare: Option<Compare>,
-    /// The chat as it was before the last deletion.
-    undo: Option<Box<Chat>>,
+    /// What is typed in the other chats.
+    unsent: BTreeMap<ChatId, Unsent>,
+    /// The last deletion.
+    undo: Option<Undo>,
     /// Answers to write after this one: question, attention.
     queue: VecDeque<(ChatId, MessageId, AttentionChoice)>,
     counting: Vec<(WorkId, Counting)>,
@@ -240,6 +264,7 @@ impl Store {
             notices: Vec::new(),
             search: String::new(),
             compare: None,
+            unsent: BTreeMap::new(),
             undo: None,
             queue: VecDeque::new(),
             counting: Vec::new(),

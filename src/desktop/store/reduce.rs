@@ -3,6 +3,9 @@
 use super::{Action, Dialog, Effect, Focus, HistoryRead, ModelState, Notice, Pane, PlanState, Store};
 use crate::desktop::messages::{Command, DocumentId, LoadOptions, LoadStage, ModelChoice};
 
+/// Damaged files that a card names.
+const NAMED: usize = 4;
+
 impl Store {
     /// Applies one action.
     pub fn apply(&mut self, action: Action) -> Vec<Effect> {
@@ -19,14 +22,14 @@ impl Store {
             }
             Action::Renaming(chat) => self.renaming = chat,
             Action::TrashChat(id) => return self.trash_chat(id),
-            Action::RestoreChat(id) => {
-                if let Some(at) = self.trash.iter().position(|chat| chat.id == id) {
-                    let chat = self.trash.remove(at);
-                    self.chats.push(chat);
-                    self.select_chat(id);
-                    return vec![Effect::RestoreChat(id)];
-                }
+            Action::RestoreChat(id) => return self.restore_chat(id),
+            Action::EmptyTrash => {
+                let gone: Vec<_> = std::mem::take(&mut self.trash).into_iter().map(|chat| chat.id).collect();
+                self.unsent.retain(|chat, _| !gone.contains(chat));
+                self.readings.retain(|(chat, _)| !gone.contains(chat));
+                return vec![Effect::EmptyTrash(gone)];
             }
+            Action::ForgetDocument(id) => return self.forget_document(id),
             Action::Search(text) => self.search = text,
             Action::Draft(text) => {
                 self.draft.text = text;
@@ -111,6 +114,7 @@ impl Store {
             Action::FocusBlock(block) => self.focus.block = block,
             Action::FocusPassage(document, bytes) => self.focus_passage(document, bytes),
             Action::ShowBlock(block) => self.show_block(block),
+            Action::HoldDocument(hold) => self.focus.hold_document = hold,
             Action::Filter(filter) => self.focus.filter = filter,
             Action::Zoom(zoom) => self.focus.zoom = zoom.filter(|blocks| !blocks.is_empty()),
             Action::Scrub(token) => {
@@ -145,7 +149,7 @@ impl Store {
                 if matches!(notice, Notice::Problem(..)) {
                     self.files_pending = 0;
                 }
-                self.notices.push(notice);
+                self.tell(notice);
             }
             Action::ExportTrace => return vec![Effect::ExportTrace],
             Action::ExportPicture => return vec![Effect::ExportPicture],
@@ -166,6 +170,26 @@ impl Store {
         self.count_document(id).into_iter().collect()
     }
 
+    /// Chats that have a document in any of their branches, in a draft or in the trash.
+    pub fn chats_with(&self, id: DocumentId) -> usize {
+        let said = |chat: &&super::Chat| {
+            let typed =
+                if chat.id == self.current { Some(&self.draft) } else { self.unsent.get(&chat.id).map(|it| &it.draft) };
+            let mut documents = chat.messages.iter().flat_map(|message| &message.documents);
+            documents.any(|other| *other == id) || typed.is_some_and(|draft| draft.documents.contains(&id))
+        };
+        self.chats.iter().chain(&self.trash).filter(said).count()
+    }
+
+    fn forget_document(&mut self, id: DocumentId) -> Vec<Effect> {
+        if self.chats_with(id) > 0 || self.documents.remove(&id).is_none() {
+            return Vec::new();
+        }
+        self.document_tokens.remove(&id);
+        self.open_document = self.open_document.filter(|open| *open != id);
+        vec![Effect::ForgetDocument(id)]
+    }
+
     fn load_options(&self) -> LoadOptions {
         LoadOptions {
             device: self.given.device.clone().or_else(|| self.settings.device.clone()),
@@ -176,11 +200,14 @@ impl Store {
 
     fn load(&mut self, choice: ModelChoice) -> Vec<Effect> {
         let mut effects = self.stop();
+        if let ModelState::Loading(_, running, ..) = self.model {
+            effects.push(Effect::Stop(running));
+        }
         let load = self.new_work();
         self.model = ModelState::Loading(choice.clone(), load, LoadStage::Reading, 0, 0);
         self.dialog = None;
         self.plan = PlanState::None;
-        self.notices.retain(|notice| !matches!(notice, Notice::Failure(_)));
+        self.notices.retain(|posted| !matches!(posted.notice, Notice::Failure(_)));
         effects.push(Effect::Send(Command::Load(load, choice, self.load_options())));
         effects
     }
@@ -228,7 +255,7 @@ impl Store {
                 self.plan = PlanState::None;
                 vec![Effect::Send(Command::ListDevices)]
             }
-            Dialog::Settings => vec![Effect::Send(Command::ListDevices)],
+            Dialog::Settings | Dialog::DeviceSettings => vec![Effect::Send(Command::ListDevices)],
             _ => Vec::new(),
         }
     }
@@ -248,18 +275,34 @@ impl Store {
 
     fn history_read(&mut self, read: HistoryRead) {
         for chat in read.chats {
-            if self.chat_by(chat.id).is_none() {
+            // One whose messages were all deleted is as good as a new one.
+            let empty = chat.messages.is_empty() && !chat.named;
+            if !empty && self.chat_by(chat.id).is_none() {
                 self.chats.push(chat);
             }
         }
-        self.trash = read.trash;
+        for chat in read.trash {
+            // A program that ended in the middle of the move leaves a chat in both places.
+            if self.chats.iter().chain(&self.trash).all(|other| other.id != chat.id) {
+                self.trash.push(chat);
+            }
+        }
         for document in read.documents {
             self.documents.entry(document.id).or_insert(document);
         }
-        for (path, reason) in read.damaged {
-            self.notices
-                .push(Notice::Problem("A file could not be read".into(), format!("{}: {reason}", path.display())));
+        let mut lines: Vec<String> =
+            read.damaged.iter().map(|(path, reason)| format!("{}: {reason}", path.display())).collect();
+        let title = match lines.len() {
+            0 => return,
+            1 => "A file could not be read".to_owned(),
+            count => format!("{count} files could not be read"),
+        };
+        let more = lines.len().saturating_sub(NAMED);
+        lines.truncate(NAMED);
+        if more > 0 {
+            lines.push(format!("and {more} more"));
         }
+        self.tell(Notice::Problem(title, lines.join("\n")));
     }
 
     fn export_chat(&self) -> Vec<Effect> {

@@ -45,8 +45,12 @@ impl Preset {
         sampling.min_p = self.min_p;
     }
 
-    /// True when the settings have these values.
+    /// True when the settings have these values, as far as they matter: the likeliest word is the same word whatever the
+    /// other values are.
     pub fn matches(&self, sampling: &Sampling) -> bool {
+        if self.temperature == 0.0 {
+            return sampling.temperature == 0.0;
+        }
         sampling.temperature == self.temperature && sampling.top_p == self.top_p && sampling.min_p == self.min_p
     }
 }

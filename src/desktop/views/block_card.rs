@@ -6,7 +6,7 @@ use super::picture::Picture;
 use super::ribbon::votes_in_words;
 use super::widgets::number;
 use super::{icons, widgets};
-use crate::desktop::attention::{Passage, ReaderFilter, Reading, block_passages};
+use crate::desktop::attention::{Passage, Reading, block_passages};
 use crate::desktop::messages::{Pin, PinRule};
 use crate::desktop::store::{Action, Store};
 use crate::desktop::theme::{self, Palette};
@@ -40,12 +40,12 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut 
     });
     ui.add_space(4.0);
     let (mean, during, since, most) = reading.block_sums(block);
-    facts(ui, store, reading, picture, block, mean, most);
+    facts(ui, reading, picture, block, mean, most);
     let word = since.and_then(|token| written_word(store, reading, token as usize));
     let total = reading.written.len();
     let began = word.map_or(String::new(), |word| format!(", first at \"{word}\""));
     widgets::note(ui, format!("Chosen during {during} of {total} answer tokens{began}"));
-    layers(ui, store, reading, block);
+    layers(ui, reading, picture);
     ui.add_space(4.0);
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
@@ -78,7 +78,7 @@ fn place(store: &Store, passage: &Passage) -> String {
     }
 }
 
-fn facts(ui: &mut Ui, _store: &Store, reading: &Reading, picture: &Picture, block: u32, mean: f32, most: u32) {
+fn facts(ui: &mut Ui, reading: &Reading, picture: &Picture, block: u32, mean: f32, most: u32) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         ui.label(RichText::new("Now").font(theme::strong(13.0)));
@@ -101,19 +101,18 @@ fn written_word(store: &Store, reading: &Reading, token: usize) -> Option<String
 }
 
 /// One bar for each layer: how often its heads chose the block during the focused tokens.
-fn layers(ui: &mut Ui, store: &Store, reading: &Reading, block: u32) {
-    let Some(step) = reading.last_step().filter(|_| reading.was_sparse()) else { return };
+fn layers(ui: &mut Ui, reading: &Reading, picture: &Picture) {
+    let shares = picture.layer_shares();
+    if !reading.was_sparse() || shares.is_empty() {
+        return;
+    }
     let palette = Palette::of(ui);
-    let count = step.layers.max(1);
+    let count = shares.len();
     let width = ui.available_width().min(340.0);
     let (rect, response) = ui.allocate_exact_size(vec2(width, 34.0), Sense::hover());
-    let span = store.span(reading);
     let cell = width / count as f32;
     let base = rect.bottom() - 12.0;
-    for layer in 0..count {
-        let filter = ReaderFilter::Layers(layer..layer + 1);
-        let shade = reading.shade(&span, &filter);
-        let part = shade.votes.get(block as usize).copied().unwrap_or(0.0) / step.kv_heads.max(1) as f32;
+    for (layer, part) in shares.iter().enumerate() {
         let left = rect.left() + layer as f32 * cell;
         let slot = Rect::from_min_max(pos2(left + 0.5, rect.top()), pos2(left + cell - 0.5, base));
         ui.painter().rect_filled(slot, 1, palette.raised);

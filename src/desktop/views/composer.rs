@@ -2,12 +2,11 @@
 
 use egui::{Align, Frame, Key, Layout, Margin, Modifiers, RichText, Stroke, TextEdit, Ui, vec2};
 
-use super::icons;
 use super::widgets::{self, duration, number};
+use super::{icons, library};
 use crate::desktop::messages::DocumentId;
 use crate::desktop::store::{Action, ModelState, Phase, Store};
 use crate::desktop::theme::{self, Palette};
-use crate::desktop::trace_data::Source;
 
 /// The field's number, for who wants to know whether it is being typed in.
 pub(crate) fn id() -> egui::Id {
@@ -16,6 +15,7 @@ pub(crate) fn id() -> egui::Id {
 
 pub(crate) fn show(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     progress(ui, store);
+    elsewhere(ui, store, actions);
     let palette = Palette::of(ui);
     let id = id();
     let focused = ui.memory(|memory| memory.has_focus(id));
@@ -66,10 +66,10 @@ fn foot(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
         if widgets::icon_button(ui, icons::PAPERCLIP, "Attach a document").clicked() {
             actions.push(Action::PickDocuments);
         }
-        library(ui, store, actions);
+        library::show(ui, store, actions);
         thinking(ui, store, actions);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            if store.work.is_some() {
+            if store.current_work().is_some() {
                 if round(ui, icons::STOP, "Stop", true) {
                     actions.push(Action::Stop);
                 }
@@ -132,21 +132,6 @@ pub(crate) fn document_tokens(store: &Store, id: DocumentId) -> String {
     }
 }
 
-fn library(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
-    if store.documents.is_empty() {
-        return;
-    }
-    let response = widgets::icon_button(ui, icons::FILE_TEXT, "Documents used before");
-    egui::Popup::menu(&response).show(|ui| {
-        ui.set_max_width(320.0);
-        for document in store.documents.values() {
-            if ui.button(&document.name).clicked() {
-                actions.push(Action::Attach(document.id));
-            }
-        }
-    });
-}
-
 fn thinking(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     let (Some(chat), Some(info)) = (store.chat(), store.model_info()) else { return };
     if info.can_think {
@@ -162,30 +147,24 @@ fn thinking(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
 /// Tokens of the context in use, the document's share, and the draft's.
 fn gauge(ui: &mut Ui, store: &Store) {
     let Some(info) = store.model_info() else { return };
-    let used = store.reading().map_or(0, |reading| reading.map.len());
-    let documents: u32 = store.reading().map_or(0, |reading| {
-        let segments = reading.map.segments().iter();
-        segments.filter(|s| matches!(s.source, Source::Document(_))).map(|s| s.tokens.end - s.tokens.start).sum()
-    });
-    let known = |id: &DocumentId| {
-        let bytes = store.documents.get(id).map_or(0, |document| document.text.len());
-        store.document_tokens.get(id).copied().unwrap_or_else(|| Store::estimate_tokens(bytes))
-    };
-    let attached: u32 = store.draft.documents.iter().map(known).sum();
-    let draft = store.draft.tokens.unwrap_or_else(|| Store::estimate_tokens(store.draft.text.len()));
-    let total = used.saturating_add(attached).saturating_add(draft);
+    let used = store.context_use();
+    let total = used.total();
     let part = total as f32 / info.context.max(1) as f32;
     let over = total > info.context;
     let palette = Palette::of(ui);
-    let text = format!("{} of {}", number(total), number(info.context));
     let color = if over { palette.danger } else { palette.weak };
-    let response = ui.label(RichText::new(text).font(theme::font(theme::SMALL)).color(color));
-    let share = 100.0 * documents.saturating_add(attached) as f32 / total.max(1) as f32;
+    let words = |text: String| ui.painter().layout_no_wrap(text, theme::font(theme::SMALL), color);
+    // In a narrow window the share stands for the numbers, which the tooltip has.
+    let long = words(format!("{} of {}", number(total), number(info.context)));
+    let galley =
+        if long.size().x <= ui.available_width() { long } else { words(format!("{:.0} %", (100.0 * part).ceil())) };
+    let response = ui.add(egui::Label::new(galley));
+    let share = 100.0 * used.documents as f32 / total.max(1) as f32;
     let words = format!(
         "Context: {} of {} tokens. Documents are {share:.0} % of it, the draft has {}.{}",
         number(total),
         number(info.context),
-        number(draft),
+        number(used.draft),
         if over { " It does not fit: nothing will be cut, the answer will be refused." } else { "" }
     );
     response.on_hover_text(&words);
@@ -215,6 +194,26 @@ fn progress(ui: &mut Ui, store: &Store) {
     ui.horizontal(|ui| {
         widgets::bar(ui, 160.0, part, "Progress");
         widgets::note(ui, words);
+    });
+    ui.add_space(4.0);
+}
+
+/// An answer in another chat: the model writes one at a time, so this one must wait.
+fn elsewhere(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
+    let Some(work) = store.work.as_ref().filter(|work| work.chat != store.current) else { return };
+    let title = store.chat_by(work.chat).map_or("another chat", |chat| &chat.title);
+    widgets::from_right(ui, 28.0, |ui| {
+        if widgets::quiet_button(ui, "Stop it").clicked() {
+            actions.push(Action::Stop);
+        }
+        if widgets::quiet_button(ui, "Show it").clicked() {
+            actions.push(Action::SelectChat(work.chat));
+        }
+        ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+            let words = RichText::new(format!("An answer is being written in \"{title}\""));
+            let words = words.font(theme::font(theme::SMALL)).color(Palette::of(ui).weak);
+            ui.add(egui::Label::new(words).truncate());
+        });
     });
     ui.add_space(4.0);
 }

@@ -1,8 +1,6 @@
 //! The expert panels below the conversation, on the ribbon's axis: reader matrix, waterfall over the answer's tokens,
 //! and the table of blocks that says the same in words.
 
-use std::collections::BTreeMap;
-
 use egui::{
     Align2, ColorImage, Key, Rect, RichText, Role, Sense, Stroke, TextureHandle, TextureOptions, Ui, WidgetInfo, pos2,
     vec2,
@@ -11,10 +9,10 @@ use egui_extras::{Column, TableBuilder};
 
 use super::picture::{self, Picture};
 use super::ribbon::{Axis, votes_in_words};
-use super::widgets;
+use super::waterfall::Waterfall;
+use super::{icons, widgets};
 use crate::desktop::attention::{ReaderFilter, Reading};
-use crate::desktop::messages::MessageId;
-use crate::desktop::store::{Action, ChatId, Store};
+use crate::desktop::store::{Action, Store};
 use crate::desktop::theme::{self, Palette};
 
 /// Which panel is open.
@@ -31,17 +29,14 @@ enum Tab {
 pub(crate) struct Details {
     tab: Tab,
     matrix: Option<(Stamp, usize, TextureHandle, Vec<f32>)>,
-    waterfall: Option<(Stamp, TextureHandle)>,
-    /// Heats of the waterfall's tokens: a row is made anew with every block that the context grows by.
-    heats: BTreeMap<usize, Vec<f32>>,
-    heats_of: Option<(ChatId, MessageId)>,
+    waterfall: Waterfall,
     ranking: Option<(usize, u32, Vec<u32>)>,
 }
 
 /// What a texture was made from.
-type Stamp = (u64, std::ops::Range<u32>, usize, bool);
+pub(crate) type Stamp = (u64, std::ops::Range<u32>, usize, bool);
 
-const HEIGHT: f32 = 150.0;
+pub(crate) const HEIGHT: f32 = 150.0;
 /// Blocks in the table.
 const LISTED: usize = 60;
 
@@ -55,7 +50,10 @@ impl Details {
             }
             ui.add_space(theme::SPACE);
             filters(ui, store, actions);
-            replay(ui, store, actions);
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                export(ui, store, actions);
+                replay(ui, store, actions);
+            });
         });
         let Some(reading) = store.reading().filter(|reading| reading.was_sparse()) else {
             let words = match store.reading() {
@@ -70,7 +68,7 @@ impl Details {
         ui.add_space(4.0);
         match self.tab {
             Tab::Readers => self.readers(ui, store, reading, picture, actions),
-            Tab::Waterfall => self.waterfall(ui, store, reading, actions),
+            Tab::Waterfall => self.waterfall.show(ui, store, reading, actions),
             Tab::Table => {
                 let size = vec2(ui.available_width(), HEIGHT);
                 ui.allocate_ui_with_layout(size, egui::Layout::top_down(egui::Align::Min), |ui| {
@@ -109,11 +107,13 @@ impl Details {
                 ui.painter().rect_stroke(line, 1, Stroke::new(1.5, palette.accent), egui::StrokeKind::Outside);
             }
             if reader % (every * heads) == 0 || chosen || row >= 12.0 {
-                let label = if row >= 12.0 { format!("layer {layer}, {head}") } else { format!("layer {layer}") };
+                let label =
+                    if row >= 12.0 { format!("layer {layer}, KV head {head}") } else { format!("layer {layer}") };
                 let font = theme::font(11.0);
                 ui.painter().text(pos2(rect.left(), y), Align2::LEFT_CENTER, label, font.clone(), palette.weak);
                 let part = agreement.get(reader).copied().unwrap_or(0.0);
-                let words = format!("{:.0} %", 100.0 * part);
+                let what = if reader == 0 { " shared" } else { "" };
+                let words = format!("{:.0} %{what}", 100.0 * part);
                 ui.painter().text(pos2(rect.right() - 4.0, y), Align2::RIGHT_CENTER, words, font, palette.weak);
             }
         }
@@ -137,76 +137,6 @@ impl Details {
                 );
             });
         }
-    }
-
-    fn waterfall(&mut self, ui: &mut Ui, store: &Store, reading: &Reading, actions: &mut Vec<Action>) {
-        let palette = Palette::of(ui);
-        let axis = Axis::new(ui, store, Some(reading));
-        let tokens = reading.written.len();
-        // Rows of at least a pixel; a long answer shows its end.
-        let shown = tokens.min(HEIGHT as usize);
-        let first = tokens - shown;
-        let stamp = (tokens as u64, axis.view.clone(), axis.columns(), ui.visuals().dark_mode);
-        if self.waterfall.as_ref().is_none_or(|(made, _)| *made != stamp) {
-            let columns = axis.columns().min(700);
-            let (of, heats) = (Some((store.current, reading.message)), &mut self.heats);
-            if self.heats_of != of {
-                self.heats_of = of;
-                heats.clear();
-            }
-            heats.retain(|token, _| (first..tokens).contains(token));
-            let mut row = |token: usize| {
-                let heats = heats.entry(token).or_insert_with(|| picture::token_heats(reading, token));
-                picture::row_of(heats, &axis.view, columns)
-            };
-            let rows: Vec<_> = (first..tokens).map(&mut row).collect();
-            self.waterfall = Some((stamp, texture(ui, "waterfall", palette, &rows)));
-        }
-        let Some((_, texture)) = &self.waterfall else { return };
-        let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), HEIGHT), Sense::click());
-        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, format!("Waterfall, {tokens} tokens")));
-        let row = (HEIGHT / shown.max(1) as f32).min(14.0);
-        let area = Rect::from_min_size(pos2(axis.x.min, rect.top()), vec2(axis.x.span(), row * shown as f32));
-        image(ui, texture, area);
-        let (font, text) = (theme::font(10.5), store.chat().and_then(|chat| chat.message(reading.message)));
-        for index in 0..shown {
-            let y = area.top() + (index as f32 + 0.5) * row;
-            let Some(written) = reading.written.get(first + index) else { continue };
-            let width = written.turnover * (theme::MARGIN - 12.0);
-            let bar = Rect::from_min_size(pos2(area.right() + 6.0, y - row / 2.0), vec2(width, (row - 0.5).max(0.5)));
-            ui.painter().rect_filled(bar, 0, palette.forced);
-            if row >= 11.0
-                && let Some(message) = text
-            {
-                let own = match written.part {
-                    crate::desktop::messages::Part::Thinking => &message.thinking,
-                    crate::desktop::messages::Part::Answer => &message.text,
-                };
-                let word = own.get(crate::desktop::attention::snap(own, &written.bytes)).unwrap_or("").trim();
-                ui.painter().text(pos2(rect.left(), y), Align2::LEFT_CENTER, word, font.clone(), palette.weak);
-            }
-        }
-        if row < 11.0 {
-            let words = format!("{tokens} tokens");
-            ui.painter().text(rect.left_top() + vec2(0.0, 8.0), Align2::LEFT_CENTER, words, font, palette.weak);
-        }
-        let chosen = store.focus.tokens.clone().or(store.focus.scrub.map(|token| token..token + 1));
-        if let Some(chosen) = chosen.filter(|chosen| chosen.end > first) {
-            let top = area.top() + (chosen.start.max(first) - first) as f32 * row;
-            let bottom = area.top() + (chosen.end.min(tokens) - first) as f32 * row;
-            let lines = Rect::from_x_y_ranges(axis.x, top..=bottom.max(top + 1.0));
-            ui.painter().rect_stroke(lines, 1, Stroke::new(1.5, palette.accent), egui::StrokeKind::Outside);
-        }
-        if let Some(position) = response.interact_pointer_pos().filter(|_| response.clicked()) {
-            let token = first + ((position.y - area.top()) / row).max(0.0) as usize;
-            if token < tokens {
-                actions.push(Action::FocusTokens(Some(token..token + 1)));
-                if let Some(block) = axis.block_at(position.x) {
-                    actions.push(Action::FocusBlock(Some(block)));
-                }
-            }
-        }
-        response.on_hover_text("One row per token, newest below. The bar at the right: how much the choices changed. Click a row to see that token everywhere.");
     }
 
     fn table(&mut self, ui: &mut Ui, store: &Store, reading: &Reading, picture: &Picture, actions: &mut Vec<Action>) {
@@ -316,23 +246,36 @@ fn replay(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     let Some(reading) = store.reading().filter(|reading| reading.has_steps() && store.current_work().is_none()) else {
         return;
     };
-    ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-        let last = reading.written.len().saturating_sub(1);
-        let mut token = store.focus.scrub.unwrap_or(last);
-        ui.spacing_mut().slider_width = 200.0;
-        let slider = ui.add(egui::Slider::new(&mut token, 0..=last).show_value(false));
-        if slider.accessible_name("Replay the answer").on_hover_text("Replay the answer token by token").changed() {
-            actions.push(Action::Scrub(token));
-        }
-        widgets::note(ui, "Replay");
-        let part = store.focus.scrub.is_some() || store.focus.tokens.is_some();
-        if part && widgets::chip(ui, "Whole answer", false).clicked() {
-            actions.push(Action::FocusTokens(None));
+    let last = reading.written.len().saturating_sub(1);
+    let mut token = store.focus.scrub.unwrap_or(last);
+    ui.spacing_mut().slider_width = 180.0;
+    let slider = ui.add(egui::Slider::new(&mut token, 0..=last).show_value(false));
+    if slider.accessible_name("Replay the answer").on_hover_text("Replay the answer token by token").changed() {
+        actions.push(Action::Scrub(token));
+    }
+    widgets::note(ui, "Replay");
+    let part = store.focus.scrub.is_some() || store.focus.tokens.is_some();
+    if part && widgets::chip(ui, "Whole answer", false).clicked() {
+        actions.push(Action::FocusTokens(None));
+    }
+}
+
+fn export(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
+    let response = widgets::icon_button(ui, icons::EXPORT, "Export what was read");
+    egui::Popup::menu(&response).show(|ui| {
+        ui.set_min_width(210.0);
+        ui.add_enabled_ui(store.reading().is_some(), |ui| {
+            if ui.button("Trace of the answer (JSON)").clicked() {
+                actions.push(Action::ExportTrace);
+            }
+        });
+        if ui.button("Picture of the window (PNG)").clicked() {
+            actions.push(Action::ExportPicture);
         }
     });
 }
 
-fn texture(ui: &Ui, name: &str, palette: &Palette, rows: &[Vec<f32>]) -> TextureHandle {
+pub(crate) fn texture(ui: &Ui, name: &str, palette: &Palette, rows: &[Vec<f32>]) -> TextureHandle {
     let width = rows.first().map_or(1, Vec::len).max(1);
     let mut image = ColorImage::filled([width, rows.len().max(1)], palette.heat(0.0));
     for (pixel, heat) in image.pixels.iter_mut().zip(rows.iter().flatten()) {
@@ -343,7 +286,7 @@ fn texture(ui: &Ui, name: &str, palette: &Palette, rows: &[Vec<f32>]) -> Texture
     ui.ctx().load_texture(name, image, TextureOptions::NEAREST)
 }
 
-fn image(ui: &Ui, texture: &TextureHandle, area: Rect) {
+pub(crate) fn image(ui: &Ui, texture: &TextureHandle, area: Rect) {
     let whole = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
     ui.painter().image(texture.id(), area, whole, egui::Color32::WHITE);
 }

@@ -33,6 +33,8 @@ pub(crate) struct DocumentView {
     galleys: HashMap<usize, Arc<Galley>>,
     look: (f32, bool, f32),
     done_scroll: u64,
+    /// Where it was scrolled to in the last frame.
+    offset: f32,
     /// Passes left: the first lays out what the next can then place exactly.
     settle: u8,
     /// Paragraphs that were drawn last.
@@ -47,6 +49,7 @@ impl DocumentView {
             galleys: HashMap::new(),
             look: (0.0, false, 0.0),
             done_scroll: 0,
+            offset: 0.0,
             settle: 0,
             drawn: 0..0,
         }
@@ -93,7 +96,20 @@ impl DocumentView {
                 }
             }
         }
-        area.show_viewport(ui, |ui, viewport| self.visible(ui, viewport, store, document, picture, actions));
+        // The area takes the wheel's way for itself.
+        let turned = ui.input(|input| input.smooth_scroll_delta().y != 0.0 || input.pointer.any_down());
+        let output =
+            area.show_viewport(ui, |ui, viewport| self.visible(ui, viewport, store, document, picture, actions));
+        let moved = self.settle == 0 && output.state.clamped_offset().y != self.offset;
+        self.offset = output.state.clamped_offset().y;
+        if moved
+            && turned
+            && ui.rect_contains_pointer(output.inner_rect)
+            && store.current_work().is_some()
+            && !store.focus.hold_document
+        {
+            actions.push(Action::HoldDocument(true));
+        }
     }
 
     /// Lays out what will be seen around a paragraph, a few galleys in a frame, so that no frame takes long for a scroll
@@ -300,21 +316,26 @@ fn paragraphs(text: &str) -> Vec<Range<usize>> {
 pub(crate) fn legend(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut Vec<Action>) {
     let palette = Palette::of(ui);
     let text = if picture.shade.sparse {
-        "Chosen more often than by chance".to_owned()
+        "all readers".to_owned()
     } else if store.reading().is_some_and(|reading| reading.last_step().is_some()) {
         "No tint: dense reads everything".into()
     } else {
         "Tints come with the first word".into()
     };
     ui.horizontal(|ui| {
-        let follow = store.settings.follow_heat;
+        let held = store.focus.hold_document;
+        let follow = store.settings.follow_heat && !held;
         let hint = "Scroll to the hottest passage while the answer is written";
-        if widgets::chip(ui, "Follow", follow).on_hover_text(hint).clicked() {
+        let clicked = widgets::chip(ui, "Follow", follow).on_hover_text(hint).clicked();
+        if clicked && held && store.settings.follow_heat {
+            actions.push(Action::HoldDocument(false));
+        } else if clicked {
             let mut settings = store.settings.clone();
-            settings.follow_heat = !follow;
+            settings.follow_heat = !settings.follow_heat;
             actions.push(Action::Settings(Box::new(settings)));
         }
         if picture.shade.sparse {
+            widgets::note(ui, "chance");
             let (rect, _) = ui.allocate_exact_size(vec2(60.0, 8.0), Sense::hover());
             for step in 1..=5u8 {
                 let left = rect.left() + 12.0 * f32::from(step - 1);

@@ -1,7 +1,7 @@
 //! Markdown as a list of blocks whose text knows the bytes it comes from.
 //!
-//! An answer grows at its end: [`Markdown::update`] parses again from the last two top-level blocks on and leaves finished
-//! blocks, and what was laid out from them, alone.
+//! An answer grows at its end: [`Markdown::update`] parses again from the last two top-level blocks on, and tells which
+//! blocks are as before, so that what was laid out from them is kept.
 
 use std::ops::Range;
 
@@ -92,12 +92,14 @@ impl Markdown {
             }
             None => 0,
         };
-        let kept = self.blocks.partition_point(|(start, _)| *start < tail);
-        self.blocks.truncate(kept);
+        let finished = self.blocks.partition_point(|(start, _)| *start < tail);
+        let before = self.blocks.split_off(finished);
         parse(text, tail, &mut self.blocks);
         self.source.clear();
         self.source.push_str(text);
-        kept
+        // Items of a list are parsed again with each word of the last one, but what was laid out from them still holds.
+        let now = self.blocks.get(finished..).unwrap_or(&[]);
+        finished + before.iter().zip(now).take_while(|(before, now)| before == now).count()
     }
 
     /// Takes the text as one block without marks.
@@ -131,6 +133,7 @@ struct Builder {
 
 fn parse(text: &str, tail: usize, blocks: &mut Vec<(usize, Block)>) {
     let Some(rest) = text.get(tail..) else { return };
+    let rest = &*math::with_dollars(rest);
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_MATH;
     let mut builder = Builder::default();
     let mut depth = 0usize;
@@ -296,6 +299,26 @@ fn level_of(level: HeadingLevel) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::{Kind, Markdown};
+
+    #[test]
+    fn formulas_in_brackets_are_read_too() {
+        let text = "so \\(x^2 \\le y\\) holds:\n\n\\[ \\sum x_1 \\]\n\n`\\(kept\\)`";
+        let mut markdown = Markdown::default();
+        markdown.update(text);
+        let plain: Vec<String> = markdown.blocks.iter().map(|(_, block)| block.plain()).collect();
+        assert_eq!(plain, ["so x² ≤ y holds:", "∑ x₁", "\\(kept\\)"]);
+        let formula = markdown.blocks[0].1.runs.iter().find(|run| run.look.italic).unwrap();
+        assert_eq!(&text[formula.source.clone()], "\\(x^2 \\le y\\)");
+    }
+
+    #[test]
+    fn what_is_laid_out_in_a_list_is_kept_while_it_grows() {
+        let mut markdown = Markdown::default();
+        let items: String = (0..50).map(|item| format!("- item {item} of a long list\n")).collect();
+        markdown.update(&items);
+        let kept = markdown.update(&(items + "- one more"));
+        assert_eq!((kept, markdown.blocks.len()), (50, 51));
+    }
 
     /// Growing byte by byte must end where parsing at once ends, and each run must stand where it says.
     #[test]

@@ -1,6 +1,8 @@
 //! Formulas as readable text: the common commands of LaTeX as Unicode letters, powers and indices raised and lowered.
 //! What it does not know stays as it was written.
 
+use std::borrow::Cow;
+
 const SYMBOLS: [(&str, &str); 62] = [
     ("\\alpha", "α"),
     ("\\beta", "β"),
@@ -137,6 +139,83 @@ pub(crate) fn readable(formula: &str) -> String {
     text
 }
 
+/// The text with `\\(..\\)` and `\\[..\\]` as `$$..$$`, the marks that the parser of markdown knows: as many bytes in the
+/// same places. Code stays as it is, and so does what is not closed in its paragraph.
+pub(crate) fn with_dollars(text: &str) -> Cow<'_, str> {
+    if !text.contains("\\(") && !text.contains("\\[") {
+        return Cow::Borrowed(text);
+    }
+    let mut marked = String::with_capacity(text.len());
+    let mut fence: Option<&str> = None;
+    let mut rest = text;
+    let mut at_line = true;
+    while let Some(first) = rest.chars().next() {
+        let line = rest.trim_start_matches(' ');
+        let ticks = line.get(..3).filter(|ticks| at_line && (*ticks == "```" || *ticks == "~~~"));
+        let (kept, pair) = match (fence, ticks) {
+            (Some(open), Some(close)) if open == close => {
+                fence = None;
+                (line_length(rest), None)
+            }
+            (None, Some(open)) => {
+                fence = Some(open);
+                (line_length(rest), None)
+            }
+            (Some(_), _) => (line_length(rest), None),
+            (None, None) if first == '`' => (code_length(rest), None),
+            (None, None) if rest.starts_with("\\(") => (2, formula(rest, "\\)")),
+            (None, None) if rest.starts_with("\\[") => (2, formula(rest, "\\]")),
+            (None, None) if first == '\\' => (1 + rest.chars().nth(1).map_or(0, char::len_utf8), None),
+            (None, None) => (first.len_utf8(), None),
+        };
+        let (taken, after) = match pair {
+            Some((inner, after)) => {
+                marked.push_str("$$");
+                marked.push_str(inner);
+                marked.push_str("$$");
+                (inner, after)
+            }
+            None => {
+                let (taken, after) = rest.split_at(kept);
+                marked.push_str(taken);
+                (taken, after)
+            }
+        };
+        at_line = taken.ends_with('\n');
+        rest = after;
+    }
+    Cow::Owned(marked)
+}
+
+fn line_length(text: &str) -> usize {
+    text.find('\n').map_or(text.len(), |at| at + 1)
+}
+
+/// Length of a span of code with its ticks, or of the ticks where none closes it.
+fn code_length(text: &str) -> usize {
+    let ticks = text.len() - text.trim_start_matches('`').len();
+    let (mark, inner) = text.split_at(ticks);
+    let paragraph = inner.find("\n\n").map_or(inner, |end| inner.get(..end).unwrap_or(inner));
+    let mut from = 0;
+    while let Some(at) = paragraph.get(from..).and_then(|rest| rest.find(mark)).map(|at| from + at) {
+        let run = paragraph.get(at..).map_or(0, |rest| rest.len() - rest.trim_start_matches('`').len());
+        if run == ticks {
+            return ticks + at + run;
+        }
+        from = at + run;
+    }
+    ticks
+}
+
+/// What stands between the marks, and what follows them.
+fn formula<'a>(text: &'a str, close: &str) -> Option<(&'a str, &'a str)> {
+    let inner = text.get(2..)?;
+    let end = inner.find(close)?;
+    let found = inner.get(..end)?;
+    let whole = !found.trim().is_empty() && !found.contains("\n\n") && !found.contains('$');
+    whole.then_some((found, inner.get(end + 2..)?))
+}
+
 fn ends_there(rest: &str, command: &str) -> bool {
     !command.ends_with(char::is_alphabetic)
         || !rest.get(command.len()..).unwrap_or("").starts_with(|letter: char| letter.is_ascii_alphabetic())
@@ -171,7 +250,38 @@ fn fraction(text: &str) -> Option<(&str, &str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::readable;
+    use proptest::prelude::*;
+
+    use super::{readable, with_dollars};
+
+    #[test]
+    fn brackets_become_dollars_outside_of_code() {
+        assert_eq!(with_dollars("so \\(x^2\\) and\n\\[\ny\n\\]."), "so $$x^2$$ and\n$$\ny\n$$.");
+        for same in [
+            "no formula",
+            "`\\(x\\)` and ``a ` \\(x\\)``",
+            "```\n\\(x\\)\n```",
+            "~~~\n\\(x\\)\n```\n\\(x\\)",
+            "\\\\(x\\)",
+            "\\(open",
+            "\\(a\n\nb\\)",
+            "\\(\\)",
+        ] {
+            assert_eq!(with_dollars(same), same);
+        }
+        assert_eq!(with_dollars("```\n\\(x\\)\n```\n\\(x\\)"), "```\n\\(x\\)\n```\n$$x$$");
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_keep_their_places(text in "([a中`$~ \n]|\\\\[()\\[\\]\\\\]|```){0,40}") {
+            let marked = with_dollars(&text);
+            prop_assert_eq!(marked.len(), text.len());
+            for (at, letter) in marked.char_indices().filter(|(_, letter)| *letter != '$') {
+                prop_assert!(text[at..].starts_with(letter));
+            }
+        }
+    }
 
     #[test]
     fn formulas_become_readable() {

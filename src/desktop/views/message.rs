@@ -3,14 +3,14 @@
 
 use std::ops::Range;
 
-use egui::{RichText, Stroke, Ui, vec2};
+use egui::{RichText, Role, Sense, Stroke, Ui, WidgetInfo};
 
 use super::icons;
 use super::picture::Picture;
 use super::prose::{Mark, Prose, ProseOutput};
 use super::transcript::Transcript;
 use super::widgets::{self, number};
-use crate::desktop::attention::{ReaderFilter, Reading, heat, heat_step, snap};
+use crate::desktop::attention::{Reading, heat, heat_step, snap};
 use crate::desktop::messages::{FinishReason, MessageId, Part};
 use crate::desktop::store::{Action, ChatId, Message, Phase, Store};
 use crate::desktop::theme::{self, Palette};
@@ -36,6 +36,11 @@ pub(crate) fn answer(
     actions: &mut Vec<Action>,
 ) {
     let writing = store.current_work().filter(|work| work.message == message.id);
+    if let Some(mode) = store.chat().and_then(|chat| chat.switched_before(message)) {
+        ui.add_space(8.0);
+        switch_rule(ui, mode, ui.cursor().top());
+        ui.add_space(12.0);
+    }
     if !message.note.is_empty() {
         widgets::note(ui, capital(&message.note));
     }
@@ -53,7 +58,7 @@ pub(crate) fn answer(
     react(store, message, Part::Answer, output, actions);
     if writing.is_none() {
         ui.add_space(6.0);
-        coverage(ui, store, message, actions);
+        views.coverage.show(ui, store, message, actions);
         foot(ui, store, message, actions);
     }
 }
@@ -122,10 +127,10 @@ fn marks(ui: &Ui, store: &Store, picture: &Picture, message: &Message, part: Par
     };
     let mut marks = Vec::new();
     match store.focus.block {
-        Some(block) => {
-            let votes = reading.votes_for(block, &ReaderFilter::All);
+        Some(_) => {
+            let votes = picture.votes_by_token();
             let (blind, readers) = (picture.shade.chance, reading.last_step().map_or(0, |step| step.readers()) as f32);
-            for (written, votes) in reading.written.iter().zip(votes).filter(|(written, _)| written.part == part) {
+            for (written, &votes) in reading.written.iter().zip(votes).filter(|(written, _)| written.part == part) {
                 let step = heat_step(heat(votes as f32, blind, readers));
                 if step > 0 {
                     marks.push(Mark { bytes: snap(text, &written.bytes), fill: palette.tint(step), underline: None });
@@ -183,21 +188,26 @@ fn tokens_of_word(reading: &Reading, part: Part, bytes: &Range<u32>) -> Range<us
 
 /// A thin rule where the way of reading changed.
 fn switch_rules(ui: &Ui, message: &Message, output: &ProseOutput) {
-    let palette = Palette::of(ui);
     for (byte, mode) in &message.switches {
         let at = output.tops.partition_point(|(start, _)| *start <= *byte as usize);
-        let end = (ui.max_rect().left(), ui.cursor().top());
-        let y = output.tops.get(at).map_or(end.1, |(_, top)| *top) + 1.0;
-        let words = match mode {
-            Mode::Sparse => "switched to sparse attention here",
-            Mode::Dense => "switched to dense attention here",
-        };
-        let x = ui.max_rect().x_range();
-        let galley = ui.painter().layout_no_wrap(words.into(), theme::font(11.0), palette.accent);
-        let width = galley.size().x;
-        ui.painter().hline(x.min..=x.max - width - 8.0, y, Stroke::new(1.0, palette.accent));
-        ui.painter().galley(egui::pos2(x.max - width, y - 7.0), galley, palette.accent);
+        let end = ui.cursor().top();
+        switch_rule(ui, *mode, output.tops.get(at).map_or(end, |(_, top)| *top) + 1.0);
     }
+}
+
+fn switch_rule(ui: &Ui, mode: Mode, y: f32) {
+    let palette = Palette::of(ui);
+    let words = match mode {
+        Mode::Sparse => "switched to sparse attention here",
+        Mode::Dense => "switched to dense attention here",
+    };
+    let x = ui.max_rect().x_range();
+    let galley = ui.painter().layout_no_wrap(words.into(), theme::font(11.0), palette.accent);
+    let place = egui::Rect::from_min_size(egui::pos2(x.max - galley.size().x, y - 7.0), galley.size());
+    ui.painter().hline(x.min..=place.left() - 8.0, y, Stroke::new(1.0, palette.accent));
+    ui.painter().galley(place.min, galley, palette.accent);
+    let response = ui.interact(place, ui.scope_id().with(("switch", y.to_bits())), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, words));
 }
 
 /// "< 2/3 >".
@@ -226,7 +236,7 @@ pub(crate) fn versions(ui: &mut Ui, store: &Store, message: &Message, actions: &
 }
 
 fn foot(ui: &mut Ui, store: &Store, message: &Message, actions: &mut Vec<Action>) {
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
         versions(ui, store, message, actions);
         if widgets::icon_button(ui, icons::COPY, "Copy answer").clicked() {
@@ -260,43 +270,10 @@ fn foot(ui: &mut Ui, store: &Store, message: &Message, actions: &mut Vec<Action>
                 _ => {}
             }
             widgets::note(ui, words);
+        } else if message.finish.is_none() {
+            widgets::note(ui, "not finished");
         }
     });
-}
-
-/// How the documents were read: share, hottest passages as chips, the longest stretch that was not.
-fn coverage(ui: &mut Ui, store: &Store, message: &Message, actions: &mut Vec<Action>) {
-    let Some(reading) = store.reading_of(message.id).filter(|reading| reading.was_sparse()) else { return };
-    let mut seen = Vec::new();
-    for segment in reading.map.segments() {
-        let Source::Document(id) = segment.source else { continue };
-        let Some(document) = store.documents.get(&id).filter(|_| !seen.contains(&id)) else { continue };
-        seen.push(id);
-        let Some(coverage) = reading.coverage(segment.source) else { continue };
-        ui.horizontal_wrapped(|ui| {
-            ui.spacing_mut().item_spacing = vec2(6.0, 4.0);
-            let share = 100.0 * coverage.closely;
-            widgets::note(ui, format!("Read closely: {share:.0} % of {}", document.name));
-            for (index, hot) in coverage.hottest.iter().enumerate() {
-                let line = document.line_of(hot.passage.bytes.start as usize);
-                let name = format!("{} · line {line}", index + 1);
-                let words = store.passage_text(&hot.passage).unwrap_or("").to_owned();
-                if widgets::chip(ui, &name, store.focus.block == Some(hot.block)).on_hover_text(words).clicked() {
-                    actions.push(Action::FocusAnswer(message.id));
-                    actions.push(Action::FocusPassage(id, hot.passage.bytes.clone()));
-                    actions.push(Action::FocusBlock(Some(hot.block)));
-                }
-            }
-            if let Some(skipped) = &coverage.skipped {
-                let (first, last) =
-                    (document.line_of(skipped.bytes.start as usize), document.line_of(skipped.bytes.end as usize));
-                if widgets::chip(ui, &format!("Hardly read: lines {first} to {last}"), false).clicked() {
-                    actions.push(Action::FocusAnswer(message.id));
-                    actions.push(Action::FocusPassage(id, skipped.bytes.clone()));
-                }
-            }
-        });
-    }
 }
 
 #[cfg(test)]

@@ -4,10 +4,12 @@
 mod block_card;
 mod compare;
 mod composer;
+mod coverage;
 mod details;
 mod dialogs;
 mod document;
 mod icons;
+mod library;
 mod markdown;
 mod math;
 mod message;
@@ -18,11 +20,12 @@ mod ribbon;
 mod sidebar;
 mod topbar;
 mod transcript;
+mod waterfall;
 mod widgets;
 
 use std::collections::HashMap;
 
-use egui::{CentralPanel, Frame, Margin, Panel, Stroke, Ui};
+use egui::{CentralPanel, Frame, Margin, Panel, Stroke, Ui, UiBuilder};
 
 use super::messages::DocumentId;
 use super::store::{Action, Store};
@@ -73,7 +76,9 @@ impl Views {
                 .show_separator_line(false)
                 .show(ui, |ui| self.sidebar.show(ui, store, actions));
         }
-        if store.settings.show_documents && store.compare.is_none() {
+        // The card of a block shows also where the documents are folded away.
+        let card = store.focus.block.is_some() && store.reading().is_some();
+        if (store.settings.show_documents || card) && store.compare.is_none() {
             self.document_pane(ui, store, actions);
         }
         let page = Frame::new().fill(palette.page).stroke(Stroke::new(1.0, palette.line));
@@ -83,12 +88,17 @@ impl Views {
                 return self.compare.show(ui, store, compare, actions);
             }
             let width = (ui.available_width() - 2.0 * theme::SPACE).min(theme::COLUMN + 28.0);
-            let side = ((ui.available_width() - width) / 2.0).max(theme::GAP) as i8;
-            let frame = Frame::new().inner_margin(Margin { left: side, right: side, top: 6, bottom: 14 });
+            let frame = Frame::new().inner_margin(Margin { left: 0, right: 0, top: 6, bottom: 14 });
             Panel::bottom("composer").frame(frame).show_separator_line(false).show(ui, |ui| {
-                notices::show(ui, store, actions);
-                block_card::pin_line(ui, store, actions);
-                composer::show(ui, store, actions);
+                // Under the column of the conversation, however wide the window is.
+                let mut column = ui.available_rect_before_wrap();
+                column.min.x += (column.width() - width) / 2.0;
+                column.set_width(width);
+                ui.scope_builder(UiBuilder::new().max_rect(column), |ui| {
+                    notices::show(ui, store, actions);
+                    block_card::pin_line(ui, store, actions);
+                    composer::show(ui, store, actions);
+                });
             });
             CentralPanel::no_frame().show(ui, |ui| self.transcript.show(ui, store, &self.picture, actions));
         });
@@ -97,7 +107,8 @@ impl Views {
     }
 
     fn document_pane(&mut self, ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
-        let document = store.open_document.and_then(|id| store.documents.get(&id));
+        let shown = store.open_document.filter(|_| store.settings.show_documents);
+        let document = shown.and_then(|id| store.documents.get(&id));
         let card = store.focus.block.is_some() && store.reading().is_some();
         if document.is_none() && !card {
             return;
@@ -113,7 +124,7 @@ impl Views {
             .show_separator_line(false)
             .show(ui, |ui| {
                 // In a low window there is room for one of the two.
-                if card && ui.available_height() < 430.0 {
+                if card && (document.is_none() || ui.available_height() < 430.0) {
                     let frame = Frame::new().inner_margin(Margin::symmetric(16, 10));
                     frame.show(ui, |ui| {
                         egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {

@@ -17,8 +17,8 @@ struct Card {
 }
 
 pub(crate) fn show(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
-    for (index, notice) in store.notices.iter().enumerate() {
-        match notice {
+    for (index, posted) in store.notices.iter().enumerate() {
+        match &posted.notice {
             Notice::Failure(error) => card(ui, index, failure(error), actions),
             Notice::Problem(title, text) => {
                 let (title, text) = (title.clone(), text.clone());
@@ -34,7 +34,7 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
 
 fn failure(error: &EngineError) -> Card {
     let reload = ("Reload the model", Some(Action::Reload));
-    let settings = ("Settings", Some(Action::Open(Dialog::Settings)));
+    let settings = ("Settings", Some(Action::Open(Dialog::DeviceSettings)));
     let models = ("Choose another model", Some(Action::Open(Dialog::Models)));
     let close = ("Close", None);
     let (title, text, buttons) = match &error.kind {
@@ -45,7 +45,7 @@ fn failure(error: &EngineError) -> Card {
                 megabytes(*needed_mib),
                 megabytes(*allowed_mib)
             ),
-            [("Shorten the context", Some(Action::Open(Dialog::Settings))), models],
+            [("Shorten the context", Some(Action::Open(Dialog::DeviceSettings))), models],
         ),
         FailureKind::ContextFull { needed, capacity } => (
             "This is too long".to_owned(),
@@ -60,7 +60,7 @@ fn failure(error: &EngineError) -> Card {
         ),
         FailureKind::DeviceLost => (
             "The graphics device stopped".to_owned(),
-            "Its driver was restarted or it was unplugged. Nothing of the conversation is lost.".to_owned(),
+            "Its driver was restarted, or it was unplugged. Reload the model to go on.".to_owned(),
             [reload, settings],
         ),
         FailureKind::NoDevice => {

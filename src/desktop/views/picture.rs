@@ -20,6 +20,10 @@ pub(crate) struct Picture {
     pub(crate) shade: Shade,
     /// Tinted stretches of each source: bytes and heat step.
     pub(crate) tints: HashMap<Source, Vec<(Range<u32>, u8)>>,
+    /// Of the block in focus, and of what it was computed from.
+    card: Option<((u64, u32), Vec<f32>)>,
+    /// Votes of each token for the block in focus.
+    voted: Option<((ChatId, MessageId, u32), Vec<u32>)>,
     /// Rises with every change, for what is kept elsewhere.
     pub(crate) version: u64,
 }
@@ -33,6 +37,33 @@ impl Picture {
             }
             return;
         };
+        self.draw(store, reading);
+        let Some(block) = store.focus.block else {
+            (self.card, self.voted) = (None, None);
+            return;
+        };
+        let of = (self.version, block);
+        if self.card.as_ref().is_none_or(|(known, _)| *known != of) {
+            self.card = Some((of, reading.layer_shares(&store.span(reading), block)));
+        }
+        let of = (store.current, reading.message, block);
+        let known = self.voted.take().filter(|(known, votes)| *known == of && votes.len() <= reading.written.len());
+        let mut votes = known.map(|(_, votes)| votes).unwrap_or_default();
+        votes.extend(reading.votes_for(block, votes.len()));
+        self.voted = Some((of, votes));
+    }
+
+    /// For each layer how often its heads chose the block in focus during the tokens in focus.
+    pub(crate) fn layer_shares(&self) -> &[f32] {
+        self.card.as_ref().map_or(&[], |(_, shares)| shares)
+    }
+
+    /// Votes that each token of the answer in focus gave to the block in focus.
+    pub(crate) fn votes_by_token(&self) -> &[u32] {
+        self.voted.as_ref().map_or(&[], |(_, votes)| votes)
+    }
+
+    fn draw(&mut self, store: &Store, reading: &Reading) {
         let span = store.span(reading);
         let key = (store.current, reading.message, reading.written.len(), span, store.focus.filter.clone());
         if self.key.as_ref() == Some(&key) {

@@ -14,6 +14,9 @@ use super::markdown::{Block, Kind, Markdown, Run};
 use super::{icons, widgets};
 use crate::desktop::theme::{self, Palette};
 
+/// Size of code.
+const CODE: f32 = 13.0;
+
 /// A stretch of the source to mark behind its letters.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Mark {
@@ -122,10 +125,9 @@ fn lay_out(ui: &Ui, block: &Block, width: f32) -> Laid {
                 .map(|(row, cells)| cells.iter().map(|runs| cell(runs, row == 0)).collect())
                 .collect();
         }
-        Kind::Code(_) => {
-            let text: String = block.plain().trim_end_matches('\n').to_owned();
-            let font = FontId::new(13.0, FontFamily::Monospace);
-            let mut job = LayoutJob::simple(text, font, palette.text, inner - 28.0);
+        Kind::Code(language) => {
+            let mut job = code_job(ui, block.plain().trim_end_matches('\n'), language);
+            job.wrap.max_width = inner - 28.0;
             job.wrap.break_anywhere = true;
             laid.galley = Some(ui.fonts_mut(|fonts| fonts.layout_job(job)));
         }
@@ -139,6 +141,17 @@ fn lay_out(ui: &Ui, block: &Block, width: f32) -> Laid {
         }
     }
     laid
+}
+
+/// Code with its colours, and without where the language is not known.
+fn code_job(ui: &Ui, text: &str, language: &str) -> LayoutJob {
+    let theme = theme::code(ui.visuals().dark_mode, CODE);
+    let mut job = egui_extras::syntax_highlighting::highlight(ui.ctx(), ui.style(), &theme, text, language);
+    if let [only] = &mut job.sections[..] {
+        only.format.color = Palette::of(ui).text;
+        only.format.font_id = FontId::new(CODE, FontFamily::Monospace);
+    }
+    job
 }
 
 fn job(runs: &[Run], palette: &Palette, size: f32, bold: bool, width: f32) -> LayoutJob {
@@ -177,8 +190,8 @@ fn show_block(ui: &mut Ui, block: &Block, laid: &Laid, marks: &[Mark], output: &
         (Kind::Rule, _) => {
             ui.separator();
         }
-        (Kind::Table(_), _) => show_table(ui, block, laid, left),
-        (Kind::Code(language), Some(galley)) => show_code(ui, block, language, galley, left, output),
+        (Kind::Table(rows), _) => show_table(ui, rows, laid, left, marks, output),
+        (Kind::Code(language), Some(galley)) => show_code(ui, block, (language, galley), left, marks, output),
         (_, Some(galley)) => {
             let size = galley.size();
             let (rect, response) =
@@ -207,7 +220,8 @@ fn paint_text(
     marks: &[Mark],
     output: &mut ProseOutput,
 ) {
-    for mark in marks {
+    let (first, end) = (runs.first().map_or(0, |run| run.source.start), runs.last().map_or(0, |run| run.source.end));
+    for mark in marks.iter().filter(|mark| mark.bytes.start < end && mark.bytes.end > first) {
         for characters in characters_of(runs, &mark.bytes) {
             for rect in widgets::rows_of(galley, origin, &characters) {
                 if let Some(fill) = mark.fill {
@@ -274,7 +288,14 @@ fn characters_of(runs: &[Run], bytes: &Range<usize>) -> Vec<Range<usize>> {
     found
 }
 
-fn show_code(ui: &mut Ui, block: &Block, language: &str, galley: &Arc<Galley>, left: f32, output: &mut ProseOutput) {
+fn show_code(
+    ui: &mut Ui,
+    block: &Block,
+    (language, galley): (&str, &Arc<Galley>),
+    left: f32,
+    marks: &[Mark],
+    output: &mut ProseOutput,
+) {
     let palette = Palette::of(ui);
     let width = ui.available_width();
     let head = 30.0;
@@ -292,12 +313,10 @@ fn show_code(ui: &mut Ui, block: &Block, language: &str, galley: &Arc<Galley>, l
     if copy.inner.clicked() {
         output.copied = Some(block.plain());
     }
-    let origin = frame.min + vec2(14.0, head);
-    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, galley.text()));
-    LabelSelectionState::label_text_selection(ui, &response, origin, Arc::clone(galley), palette.text, Stroke::NONE);
+    paint_text(ui, &response, galley, frame.min + vec2(14.0, head), &block.runs, marks, output);
 }
 
-fn show_table(ui: &mut Ui, block: &Block, laid: &Laid, left: f32) {
+fn show_table(ui: &mut Ui, rows: &[Vec<Vec<Run>>], laid: &Laid, left: f32, marks: &[Mark], output: &mut ProseOutput) {
     let palette = Palette::of(ui);
     let columns = laid.cells.iter().map(Vec::len).max().unwrap_or(0);
     let width_of = |column: usize| {
@@ -306,17 +325,19 @@ fn show_table(ui: &mut Ui, block: &Block, laid: &Laid, left: f32) {
     let widths: Vec<f32> = (0..columns).map(width_of).collect();
     let height_of = |row: &Vec<Arc<Galley>>| row.iter().map(|cell| cell.size().y).fold(0.0, f32::max) + 10.0;
     let total = vec2(widths.iter().sum::<f32>(), laid.cells.iter().map(height_of).sum::<f32>());
-    let (rect, response) = ui.allocate_exact_size(vec2(left + total.x, total.y), Sense::hover());
-    let text = block.plain();
-    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text.clone()));
+    let (rect, _) = ui.allocate_exact_size(vec2(left + total.x, total.y), Sense::hover());
     let mut y = rect.top();
-    for (index, row) in laid.cells.iter().enumerate() {
+    for (index, (row, runs)) in laid.cells.iter().zip(rows).enumerate() {
         let mut x = rect.left() + left;
-        for (cell, width) in row.iter().zip(&widths) {
-            ui.painter().galley(pos2(x + 4.0, y + 5.0), Arc::clone(cell), palette.text);
+        let height = height_of(row);
+        for (column, ((cell, runs), width)) in row.iter().zip(runs).zip(&widths).enumerate() {
+            let place = Rect::from_min_size(pos2(x, y), vec2(*width, height));
+            let sense = Sense::click_and_drag() - Sense::FOCUSABLE;
+            let response = ui.interact(place, ui.scope_id().with((index, column)), sense);
+            paint_text(ui, &response, cell, place.min + vec2(4.0, 5.0), runs, marks, output);
             x += width;
         }
-        y += height_of(row);
+        y += height;
         let weight = if index == 0 { 1.5 } else { 1.0 };
         let across = rect.left() + left..=rect.left() + left + total.x;
         ui.painter().hline(across, y, Stroke::new(weight, palette.line));

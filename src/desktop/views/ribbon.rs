@@ -65,6 +65,10 @@ impl Drawn {
 
 const BAND: f32 = 6.0;
 const HEAT: f32 = 26.0;
+/// Stretches between the numbers of the axis.
+const TICKS: u32 = 4;
+/// Width that a number wants.
+const ROOM: f32 = 56.0;
 
 /// Shows the ribbon and tells where.
 pub(crate) fn show(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut Vec<Action>) -> Option<Drawn> {
@@ -109,17 +113,11 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut 
         let caret = Rect::from_x_y_ranges(x, heat.y_range()).expand(1.5);
         painter.rect_stroke(caret, 2, Stroke::new(1.5, palette.text), egui::StrokeKind::Outside);
     }
-    let right = pos2(rect.right(), heat.center().y);
     if store.focus.zoom.is_some() {
         let place = Rect::from_center_size(pos2(rect.right() - 24.0, heat.center().y), vec2(48.0, 24.0));
         if ui.put(place, egui::Button::new("All").small()).on_hover_text("Show the whole context").clicked() {
             actions.push(Action::Zoom(None));
         }
-    } else {
-        let words = reading.last_step().map_or(String::new(), |step| {
-            format!("{:.0} % read", 100.0 * step.tokens_read() as f32 / step.cache_length.max(1) as f32)
-        });
-        painter.text(right, Align2::RIGHT_CENTER, words, theme::font(theme::SMALL), palette.weak);
     }
     interact(ui, store, reading, picture, &axis, &response, heat, actions);
     Some(Drawn { axis, heat })
@@ -254,21 +252,23 @@ fn paint_band(painter: &Painter, palette: &Palette, reading: &Reading, axis: &Ax
     }
 }
 
+/// Numbers below the heat, fewer where they would touch.
 fn paint_axis(painter: &Painter, palette: &Palette, reading: &Reading, axis: &Axis, heat: Rect) {
     let size = reading.block_size();
     let font = theme::font(11.0);
-    let tokens = u64::from(axis.view.end - axis.view.start) * u64::from(size);
-    let ticks = 4;
-    for tick in 0..=ticks {
-        let token = u64::from(axis.view.start) * u64::from(size) + tokens * tick / ticks;
-        let token = token.min(u64::from(reading.map.len())) as u32;
-        let x = axis.x.min + axis.x.span() * tick as f32 / ticks as f32;
-        let align = match tick {
-            0 => Align2::LEFT_TOP,
-            4 => Align2::RIGHT_TOP,
-            _ => Align2::CENTER_TOP,
+    let (first, end) = (axis.view.start.saturating_mul(size), axis.view.end.saturating_mul(size));
+    let end = end.min(reading.map.len()).max(first);
+    let x_of = |token: u32| axis.x_of(token as f32 / size as f32).min(axis.x.max);
+    let between = (x_of(end) - x_of(first)) / TICKS as f32;
+    let step = if between < ROOM || end - first < TICKS { TICKS } else { 1 };
+    for tick in (0..=TICKS).step_by(step as usize) {
+        let token = first + (u64::from(end - first) * u64::from(tick) / u64::from(TICKS)) as u32;
+        let (align, text) = match tick {
+            0 => (Align2::LEFT_TOP, number(token)),
+            TICKS => (Align2::RIGHT_TOP, format!("{} tokens", number(token))),
+            _ => (Align2::CENTER_TOP, number(token)),
         };
-        let text = if tick == ticks { format!("{} tokens", number(token)) } else { number(token) };
+        let x = if tick == TICKS { x_of(token).max(axis.x.min + 2.0 * ROOM) } else { x_of(token) };
         painter.text(pos2(x, heat.bottom() + 3.0), align, text, font.clone(), palette.weak);
     }
 }

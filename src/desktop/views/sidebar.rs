@@ -1,9 +1,11 @@
 //! The list of chats: new, search, open, rename, delete, trash.
 
+use std::hash::{Hash, Hasher};
+
 use egui::{Align, Button, Layout, RichText, ScrollArea, TextEdit, Ui};
 
 use super::{icons, widgets};
-use crate::desktop::store::{Action, Chat, Dialog, Store};
+use crate::desktop::store::{Action, Chat, ChatId, Dialog, Store};
 use crate::desktop::theme::{self, Palette};
 
 /// What is being typed as a name.
@@ -11,6 +13,18 @@ use crate::desktop::theme::{self, Palette};
 pub(crate) struct Sidebar {
     name: String,
     naming: Option<u64>,
+    /// Chats that hold the searched words, and of what that was found: it means reading all of them.
+    found: Option<(u64, Vec<ChatId>)>,
+}
+
+/// Changes when other chats may be found, or in another order.
+fn stamp(store: &Store) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    store.search.hash(&mut hasher);
+    for chat in &store.chats {
+        (chat.id, chat.changed, chat.messages.len(), &chat.title).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 impl Sidebar {
@@ -34,20 +48,26 @@ impl Sidebar {
         let height = (ui.available_height() - foot).max(40.0);
         ScrollArea::vertical().auto_shrink(false).max_height(height).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 2.0;
-            let chats = store.listed_chats();
-            if chats.is_empty() {
+            let stamp = stamp(store);
+            if self.found.as_ref().is_none_or(|(of, _)| *of != stamp) {
+                self.found = Some((stamp, store.listed_chats().iter().map(|chat| chat.id).collect()));
+            }
+            let found = self.found.as_ref().map(|(_, found)| found.clone()).unwrap_or_default();
+            if found.is_empty() {
                 widgets::note(ui, "No chat holds these words.");
             }
-            for chat in chats {
+            for chat in found.iter().filter_map(|id| store.chat_by(*id)) {
                 self.row(ui, store, chat, actions);
             }
         });
-        ui.with_layout(Layout::bottom_up(Align::LEFT), |ui| {
-            let text = RichText::new(format!("Trash ({})", store.trash.len())).color(palette.weak);
-            if ui.add(Button::new(text).frame_when_inactive(false)).clicked() {
-                actions.push(Action::Open(Dialog::Trash));
-            }
-        });
+        if !store.trash.is_empty() {
+            ui.with_layout(Layout::bottom_up(Align::LEFT), |ui| {
+                let text = RichText::new(format!("Trash ({})", store.trash.len())).color(palette.weak);
+                if ui.add(Button::new(text).frame_when_inactive(false)).clicked() {
+                    actions.push(Action::Open(Dialog::Trash));
+                }
+            });
+        }
     }
 
     fn row(&mut self, ui: &mut Ui, store: &Store, chat: &Chat, actions: &mut Vec<Action>) {

@@ -76,6 +76,15 @@ pub(crate) fn stage_name(stage: LoadStage) -> &'static str {
 
 /// What the pill says.
 pub(crate) fn mode_words(store: &Store) -> String {
+    let next = match store.next_mode() {
+        Some(Mode::Dense) => "; next: dense",
+        Some(Mode::Sparse) => "; next: sparse",
+        None => "",
+    };
+    current_mode_words(store) + next
+}
+
+fn current_mode_words(store: &Store) -> String {
     let choice = store.chat().map(|chat| chat.settings.attention).unwrap_or_default();
     let from = store.model_info().and_then(|info| info.sparse_from);
     let Some(step) = store.reading().and_then(|reading| reading.last_step()) else {

@@ -7,6 +7,7 @@ use egui::{
     Align, CornerRadius, Frame, Layout, Margin, Rect, RichText, ScrollArea, TextEdit, Ui, UiBuilder, pos2, vec2,
 };
 
+use super::coverage::Lines;
 use super::message::{self, ProseKey};
 use super::picture::Picture;
 use super::prose::Prose;
@@ -22,6 +23,8 @@ pub(crate) struct Transcript {
     heights: HashMap<(ChatId, MessageId), (f32, f32)>,
     /// Where the end was when the user asked for it.
     jump: Option<f32>,
+    /// What stands under the answers.
+    pub(crate) coverage: Lines,
     /// Unfolded thinking.
     pub(crate) open_thinking: Vec<(ChatId, MessageId)>,
 }
@@ -34,6 +37,7 @@ impl Transcript {
             return welcome(ui, store, actions);
         }
         self.prose.retain(|key, _| key.0 == chat.id);
+        self.coverage.keep(chat.id);
         let mut area = ScrollArea::vertical().id_salt(("transcript", chat.id)).auto_shrink(false).stick_to_bottom(true);
         if let Some(end) = self.jump.take() {
             area = area.vertical_scroll_offset(end);
@@ -110,7 +114,10 @@ impl Transcript {
             return edit(ui, text, actions);
         }
         for id in &message.documents {
-            let Some(document) = store.documents.get(id) else { continue };
+            let Some(document) = store.documents.get(id) else {
+                widgets::from_right(ui, 28.0, |ui| widgets::note(ui, "A document that is no longer kept"));
+                continue;
+            };
             let words = format!("{} · {}", document.name, super::composer::document_tokens(store, *id));
             widgets::from_right(ui, 28.0, |ui| {
                 if widgets::chip(ui, &words, store.open_document == Some(*id)).clicked() {
@@ -154,6 +161,16 @@ impl Transcript {
             });
             message::versions(ui, store, message, actions);
         });
+        // After a failure, or when the answer was deleted.
+        if message.shown.is_none() {
+            widgets::from_right(ui, 34.0, |ui| {
+                ui.add_enabled_ui(store.work.is_none() && store.model_info().is_some(), |ui| {
+                    if widgets::primary_button(ui, "Answer").clicked() {
+                        actions.push(Action::Regenerate(message.id));
+                    }
+                });
+            });
+        }
     }
 }
 

@@ -85,6 +85,21 @@ pub(crate) fn chip(ui: &mut Ui, text: &str, on: bool) -> Response {
     response
 }
 
+/// A box to tick, with an outline that is seen on every background.
+pub(crate) fn checkbox(ui: &mut Ui, on: &mut bool, text: &str) -> Response {
+    let palette = Palette::of(ui);
+    ui.scope(|ui| {
+        let widgets = &mut ui.visuals_mut().widgets;
+        for widget in [&mut widgets.inactive, &mut widgets.hovered, &mut widgets.active] {
+            widget.bg_fill = palette.card;
+            widget.bg_stroke = Stroke::new(1.0, palette.weak);
+            widget.corner_radius = CornerRadius::same(4);
+        }
+        ui.checkbox(on, text)
+    })
+    .inner
+}
+
 /// A card.
 pub(crate) fn card(ui: &Ui) -> Frame {
     let palette = Palette::of(ui);

@@ -25,6 +25,9 @@ impl Dialogs {
         let just_opened = self.open != store.dialog;
         self.open = store.dialog;
         let Some(dialog) = store.dialog else { return };
+        if just_opened && dialog == Dialog::DeviceSettings {
+            self.settings.show_device();
+        }
         let palette = Palette::of(ui);
         let frame = Frame::new()
             .fill(palette.card)
@@ -38,7 +41,7 @@ impl Dialogs {
             area = area.anchor(egui::Align2::CENTER_TOP, egui::vec2(0.0, 90.0));
         }
         let response = Modal::new(Id::unique("dialog")).area(area).frame(frame).show(&context, |ui| match dialog {
-            Dialog::Settings => self.settings.show(ui, store, actions),
+            Dialog::Settings | Dialog::DeviceSettings => self.settings.show(ui, store, actions),
             Dialog::Models => self.models.show(ui, store, actions, just_opened),
             Dialog::Palette => self.palette.show(ui, store, actions, just_opened),
             Dialog::Trash => trash(ui, store, actions),
@@ -67,22 +70,51 @@ fn trash(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     ui.set_width(460.0);
     head(ui, "Trash", actions);
     if store.trash.is_empty() {
-        widgets::note(ui, "Deleted chats stay here until you remove their files yourself.");
+        widgets::note(ui, "Nothing is here. Deleted chats stay here until you empty the trash.");
+        return;
     }
-    ScrollArea::vertical().max_height(360.0).show(ui, |ui| {
+    ScrollArea::vertical().max_height(room(ui, 360.0, 60.0)).show(ui, |ui| {
         for chat in &store.trash {
             ui.horizontal(|ui| {
-                ui.add(egui::Label::new(&chat.title).truncate());
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                     let button = ui.button("Restore").accessible_name(format!("Restore {}", chat.title));
                     if button.clicked() {
                         actions.push(Action::RestoreChat(chat.id));
                         actions.push(Action::Close);
                     }
+                    ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                        ui.add(egui::Label::new(&chat.title).truncate());
+                    });
                 });
             });
         }
     });
+    ui.add_space(theme::GAP);
+    // Asked again, as nothing brings them back.
+    let asked = Id::unique("empty the trash");
+    let sure = ui.data(|data| data.get_temp::<usize>(asked)) == Some(store.trash.len());
+    ui.horizontal(|ui| {
+        if sure {
+            let chats = if store.trash.len() == 1 { "1 chat".into() } else { format!("{} chats", store.trash.len()) };
+            if widgets::primary_button(ui, &format!("Delete {chats} for good")).clicked() {
+                ui.data_mut(|data| data.remove::<usize>(asked));
+                actions.push(Action::EmptyTrash);
+            }
+            if ui.button("Keep").clicked() {
+                ui.data_mut(|data| data.remove::<usize>(asked));
+            }
+        } else if ui.button("Empty the trash").clicked() {
+            ui.data_mut(|data| data.insert_temp(asked, store.trash.len()));
+        }
+    });
+}
+
+/// Height for a list inside a dialog: what is wanted, or what a low window leaves beside `more`.
+fn room(ui: &Ui, wanted: f32, more: f32) -> f32 {
+    // Margins of the dialog and of the window around it.
+    let around = 76.0;
+    let head = 44.0;
+    (ui.ctx().content_rect().height() - around - head - more).clamp(80.0, wanted)
 }
 
 fn shortcuts(ui: &mut Ui, actions: &mut Vec<Action>) {
@@ -97,7 +129,7 @@ fn shortcuts(ui: &mut Ui, actions: &mut Vec<Action>) {
             });
         });
     };
-    ScrollArea::vertical().max_height(420.0).show(ui, |ui| {
+    ScrollArea::vertical().max_height(room(ui, 420.0, 0.0)).show(ui, |ui| {
         for (name, keys) in OTHER_KEYS {
             row(ui, name, keys);
         }

@@ -92,7 +92,19 @@ fn plan(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     match &store.plan {
         PlanState::None => {}
         PlanState::Waiting(choice) => {
-            widgets::note(ui, format!("Looking at {}", choice_name(choice)));
+            let name = choice_name(choice);
+            let busy = matches!(store.model, ModelState::Loading(..)) || store.work.is_some();
+            widgets::note(
+                ui,
+                if busy {
+                    format!("{name} is looked at when the engine is free")
+                } else {
+                    format!("Looking at {name}")
+                },
+            );
+            if store.work.is_some() && ui.button("Stop the answer").clicked() {
+                actions.push(Action::Stop);
+            }
         }
         PlanState::Failed(choice, error) => {
             let palette = Palette::of(ui);

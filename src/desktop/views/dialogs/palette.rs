@@ -40,7 +40,9 @@ impl CommandPalette {
         let enter = ui.input(|input| input.key_pressed(Key::Enter));
         ui.add_space(theme::GAP);
         let palette = Palette::of(ui);
-        ScrollArea::vertical().max_height(320.0).show(ui, |ui| {
+        // Below the bar at the top and the field.
+        let height = (ui.ctx().content_rect().height() - 200.0).clamp(80.0, 320.0);
+        ScrollArea::vertical().max_height(height).show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.spacing_mut().item_spacing.y = 1.0;
             for (index, (command, action)) in found.into_iter().enumerate() {

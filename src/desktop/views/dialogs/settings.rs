@@ -3,7 +3,7 @@
 use egui::{Button, ComboBox, DragValue, RichText, ScrollArea, Slider, TextEdit, Ui, vec2};
 
 use super::super::widgets;
-use super::head;
+use super::{head, room};
 use crate::desktop::messages::AttentionChoice;
 use crate::desktop::store::settings::{PRESETS, ThemeChoice};
 use crate::desktop::store::{Action, ChatSettings, Settings, Store};
@@ -23,6 +23,11 @@ pub(crate) struct SettingsView {
 }
 
 impl SettingsView {
+    /// Turns to the part where device and context are chosen.
+    pub(crate) fn show_device(&mut self) {
+        self.tab = Tab::Device;
+    }
+
     pub(crate) fn show(&mut self, ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
         ui.set_width(560.0);
         head(ui, "Settings", actions);
@@ -36,13 +41,15 @@ impl SettingsView {
             }
         });
         ui.add_space(4.0);
-        ScrollArea::vertical().max_height(480.0).min_scrolled_height(480.0).auto_shrink([false, true]).show(ui, |ui| {
-            match self.tab {
+        let height = room(ui, 480.0, 40.0);
+        ScrollArea::vertical().max_height(height).min_scrolled_height(height).auto_shrink([false, true]).show(
+            ui,
+            |ui| match self.tab {
                 Tab::Chat => chat(ui, store, actions),
                 Tab::Program => program(ui, store, actions),
                 Tab::Device => device(ui, store, actions),
-            }
-        });
+            },
+        );
     }
 }
 
@@ -118,7 +125,7 @@ fn sampling(ui: &mut Ui, settings: &mut ChatSettings) {
     let mut seed = sampling.seed.unwrap_or(0);
     let mut fixed = sampling.seed.is_some();
     ui.horizontal(|ui| {
-        ui.checkbox(&mut fixed, "Fixed seed");
+        widgets::checkbox(ui, &mut fixed, "Fixed seed");
         ui.add_enabled_ui(fixed, |ui| ui.add(DragValue::new(&mut seed)).accessible_name("Seed"));
     });
     sampling.seed = fixed.then_some(seed);
@@ -145,9 +152,9 @@ fn program(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
         }
     });
     ui.add_space(theme::GAP);
-    ui.checkbox(&mut settings.reduce_motion, "Nothing moves by itself");
-    ui.checkbox(&mut settings.trace, "Record what is read");
-    ui.checkbox(&mut settings.follow_heat, "Scroll the document to what is being read");
+    widgets::checkbox(ui, &mut settings.reduce_motion, "Nothing moves by itself");
+    widgets::checkbox(ui, &mut settings.trace, "Record what is read");
+    widgets::checkbox(ui, &mut settings.follow_heat, "Scroll the document to what is being read");
     ui.add_space(theme::GAP);
     widgets::note(ui, "Everything stays on this computer: no account, no network, no telemetry.");
     if settings != store.settings {
@@ -180,7 +187,7 @@ fn device(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     let mut fixed = settings.context.is_some();
     let mut context = settings.context.unwrap_or(32_768);
     ui.horizontal(|ui| {
-        ui.checkbox(&mut fixed, "At most");
+        widgets::checkbox(ui, &mut fixed, "At most");
         ui.add_enabled_ui(fixed, |ui| {
             ui.add(DragValue::new(&mut context).range(512..=4_194_304).speed(256).suffix(" tokens"))
                 .accessible_name("Context in tokens")
@@ -188,7 +195,7 @@ fn device(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     });
     settings.context = fixed.then_some(context);
     ui.add_space(theme::GAP);
-    ui.checkbox(&mut settings.responsive, "Keep the desktop smooth while the model works");
+    widgets::checkbox(ui, &mut settings.responsive, "Keep the desktop smooth while the model works");
     ui.add_space(theme::GAP);
     let changed = settings.device != store.settings.device || settings.context != store.settings.context;
     if let Some(info) = store.model_info() {
