@@ -9,7 +9,7 @@ that a question has near misses in its document.
 from clauses import Clauses, Clause
 from facts import Facts
 from scenes import Scenes
-from phrases import CORPUS, DAYS, EVENTS, FOODS, MONTHS, PAPERS, EVERYDAY, ROOMS, Phrase, Words, an, first_upper, plural
+from phrases import CORPUS, Crowd, DAYS, EVENTS, FOODS, MONTHS, PAPERS, EVERYDAY, ROOMS, Phrase, Words, an, first_upper, plural
 from talk import NO_DOCUMENT, NOT_FOUND, TALK, WORLD
 
 LEADS = ["Please note that ", "As agreed, ", "Unfortunately ", "Fortunately, ", "By the way, ", "In addition, ", "Then ", "I think ", "As you know, ", "We heard that ",
@@ -79,7 +79,10 @@ class Documents:
 
     def fact(self):
         w = self.words
-        found = self.scenes.any(self.kind) if w.chance(0.45) else self.facts.any()
+        if w.crowd and w.chance(0.6):
+            found = self.facts.attribute()
+        else:
+            found = self.scenes.any(self.kind) if w.chance(0.55) else self.facts.any()
         if found is None:
             return self.event()
         text, asked = found
@@ -104,7 +107,7 @@ class Documents:
         x = w.r()
         if x < filler:
             return self.filler()
-        return self.event() if x < filler + (1 - filler) * 0.6 else self.fact()
+        return self.event() if x < filler + (1 - filler) * 0.5 else self.fact()
 
     def about(self):
         """A definition of WordNet as a fact."""
@@ -344,10 +347,12 @@ class Documents:
 
     # Together
 
-    def make(self, characters, count, absent=0.1):
+    def make(self, characters, count, absent=0.05):
         """A document of about so many characters with up to `count` questions."""
         w = self.words
         self.size = characters // 2000
+        w.crowd = None
+        w.crowd = Crowd(w) if w.chance(0.45 if characters > 6000 else 0.3) else None
         x = w.r()
         if characters > 6000:
             kind = self.mixed if x < 0.5 else self.log if x < 0.7 else self.story if x < 0.85 else self.report

@@ -1,6 +1,7 @@
-"""Weights of a leg to a Hugging Face folder in bfloat16, which `foveal quantize` makes smaller.
+"""Weights of a leg to a Hugging Face folder in bfloat16, which `foveal quantize` makes smaller; and back again.
 
     python3 export.py WEIGHTS OUT
+    python3 export.py --back FOLDER WEIGHTS     the quantised folder to weights that a leg can go on from
 """
 
 import json
@@ -9,11 +10,11 @@ import shutil
 import sys
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from model import Config
 from tokenizer import HERE, SPECIAL
-from train import load
+from train import load, save
 
 TEMPLATE = ("{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
             "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
@@ -48,5 +49,27 @@ def main(source, out, c=None):
     print(sum(w.numel() for w in weights.values()), "parameters")
 
 
+def unpacked(words, scales, biases, bits):
+    """MLX's format: 32 / bits values to a word, lowest first; a scale and a bias for each group of a row."""
+    values = (words.view(torch.int32).unsqueeze(-1) >> torch.arange(0, 32, bits)) & ((1 << bits) - 1)
+    values = values.flatten(1).unflatten(1, (scales.shape[1], -1)).float()
+    return (values * scales.float().unsqueeze(-1) + biases.float().unsqueeze(-1)).flatten(1)
+
+
+def back(folder, out):
+    with open(os.path.join(folder, "config.json")) as file:
+        settings = json.load(file)["quantization"]
+    stored, weights = load_file(os.path.join(folder, "model.safetensors")), {}
+    for name, tensor in stored.items():
+        base, _, part = name.rpartition(".")
+        own = settings.get(base)
+        if part == "weight" and base + ".scales" in stored:
+            bits = own["bits"] if isinstance(own, dict) else settings["bits"]
+            weights[name] = unpacked(tensor, stored[base + ".scales"], stored[base + ".biases"], bits)
+        elif part == "weight":
+            weights[name] = tensor.float()
+    save(weights, out)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    back(*sys.argv[2:4]) if sys.argv[1] == "--back" else main(*sys.argv[1:3])
