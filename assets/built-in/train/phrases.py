@@ -14,7 +14,7 @@ CORPUS = json.load(gzip.open(os.path.join(os.path.dirname(os.path.abspath(__file
 
 MONTHS = "January February March April May June July August September October November December".split()
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-NUMBERS = ("two three four five six seven eight nine ten eleven twelve fifteen twenty thirty forty fifty sixty").split()
+NUMBERS = ("two three four five six seven eight nine ten eleven twelve fifteen twenty thirty forty fifty sixty seventeen twenty-one twenty-four thirty-five forty-two eighty ninety-nine").split()
 EVERYDAY = """box key folder ladder bicycle laptop printer phone charger lamp chair table desk window door coat bag suitcase umbrella
 bottle cup bowl pan kettle oven fridge freezer boiler pump heater radiator fence gate shed roof gutter mower spade drill hammer saw
 screwdriver camera projector microphone speaker cable screen monitor keyboard tent rope torch map passport ticket parcel letter

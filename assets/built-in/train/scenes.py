@@ -24,6 +24,7 @@ observatory town_hall radio_station printing_house vineyard fire_station garden_
 GLASS = "glass paper plastic metal bottles cans tins batteries cardboard compost towels skis bikes shoes boots tools newspapers cushions blankets ashes leftovers parcels umbrellas helmets keys".split()
 FRACTIONS = ["half", "a third", "a quarter", "two thirds", "most", "three quarters", "a fifth", "a tenth", "one in five", "the other half", "the rest"]
 PEOPLE = "cyclists visitors passengers drivers students patients guests tourists walkers customers tenants members readers pupils workers travellers swimmers farmers voters residents applicants parents".split()
+VERBS = "speak write talk listen drive go walk look apply pay build show sing send help clean paint wait wash vote stay check lend bake carry open close answer call visit move bring watch invite".split()
 OFTEN = ["every day", "twice a day", "once a week", "every morning", "twice a week", "every other week", "three times a day", "daily", "every evening", "once a month", "every three days"]
 INSTRUCTIONS = ["{push|pull|press|lift|slide|hold} the {COLOUR |small |big |left |right |}{lever|button|handle|switch|chain} {down|up|twice|for NUMBER seconds|gently|}", "{press|hold} {start|the star key|both buttons} {twice|for NUMBER seconds|until it beeps}", "{close|open} the {lid|door|tap|valve} {first|slowly|completely}", "{put|drop|insert} a {coin|token|card} in the {slot|box}"]
 
@@ -94,6 +95,10 @@ class Scenes:
             "SUBJECT": lambda: w.one("law medicine physics history music chemistry biology maths philosophy economics engineering geography nursing".split()) if w.chance(0.6) else w.noun("act"),
             "SCORE": lambda: f"{w.between(0, 99)}{w.one([':', '-', ' to '])}{w.between(0, 99)}", "WEATHER": lambda: w.one(["rain", "fog", "snow", "a storm", "hail", "frost", "heavy rain", "thunder", "strong wind", "a flood", "sleet", "a heat wave", "drizzle"]),
             "AJOB": lambda: an(w.one(JOBS) if w.chance(0.6) else w.noun("person")), "KINDSHOP": lambda: f"{w.one(EVERYDAY + FOODS) if w.chance(0.6) else w.noun('artifact')} {w.one(['shop', 'factory', 'school', 'museum', 'workshop'])}",
+            "EVERY": lambda: w.one(OFTEN + [f"every {w.one(NUMBERS)} {w.one(['days', 'weeks', 'months', 'years', 'hours'])}", f"every {w.one(DAYS)}", f"{w.one(NUMBERS)} times a {w.one(['day', 'week', 'month', 'year'])}", "every second day", "once a year", "twice a month"]),
+            "DOTHIS": lambda: self.task(0) if w.chance(0.4) else f"{w.one(VERBS)} {w.one(['the ', 'the ', 'a ', 'to the ', 'with the ', 'for the '])}{w.one([self.item(), w.noun('person'), w.one(PAPERS), w.one(JOBS)])}", "OLDHOUSE": lambda: w.one(["", "old ", "new ", "wooden "]) + w.one("barn mill shed workshop warehouse hotel cottage bakery stable factory".split()),
+            "WHYIS": lambda: f"{w.one(['it is', 'it was', 'the ' + self.item() + ' is', 'it had become'])} {w.one(['rotten', 'too old', 'dangerous', 'broken', 'ugly', w.one(w.adjectives), 'too ' + w.adjective(), 'in the way', 'full of holes'])}", "PLANT": lambda: w.noun("plant"), "PLANTS": lambda: plural(w.noun("plant")), "FLOORNAME": lambda: w.one(["first", "second", "third", "fourth", "top", "ground"]),
+            "ENTRY": lambda: f"{w.one(['through', 'by', 'over', 'across', 'along'])} the {w.one(['', '', w.adjective() + ' '])}{w.one(['window', 'roof', 'cellar', 'back door', 'garden', 'gate', 'balcony', self.item()])}{w.one(['', '', ' at the back', ' on the left'])}", "ORDER": lambda: w.one(["first", "second", "third", "fourth", "fifth", "tenth", "last"]),
             "DAYS": lambda: w.one(DAYS) + "s", "SPAN": lambda: w.one([f"from {w.one(DAYS)} to {w.one(DAYS)}", f"from {w.date()} to {w.date()}", f"from {w.between(1, 15)} to {w.between(16, 30)} {w.one(MONTHS)}", f"until {w.date()}", f"for {n} {w.one(['days', 'weeks', 'months'])}", f"in {w.one(MONTHS)}"]),
             "TASK": lambda: self.task(0), "GERUND": lambda: self.task(1), "VOTES": lambda: w.one([f"{w.between(2, 90)} votes to {w.between(0, 40)}", f"{w.between(2, 90)} to {w.between(0, 40)}", f"{w.between(2, 90)} votes against {w.between(1, 40)}", f"{w.between(2, 90)} in favour, {w.between(1, 40)} against"]),
             "TOPIC": lambda: w.one([w.thing("artifact").text, w.thing("paper").text, f"the {w.noun('act')} of {plural(w.noun('artifact'))}", "the " + w.noun("attribute"), self.task(1), w.thing("food").text]), "QUOTE": lambda: self.quote(), "FIRM": w.company,
@@ -128,7 +133,7 @@ class Scenes:
             return value if isinstance(value, str) else self.clauses.name(value) if question else value.text
         text = re.sub(r"\ba (?=[aeiou])", "an ", re.sub(r"\ban (?=[b-df-gj-np-tv-z])", "a ", SLOT.sub(put, text)))
         text = re.sub(r" +", " ", text).replace(" ,", ",").replace(" ?", "?").strip()
-        return re.sub(r"([.!?] )([a-z])", lambda m: m.group(1) + m.group(2).upper(), text)
+        return re.sub(r"((?<!\b[ap]\.m)(?<!Dr)[.!?] )([a-z])", lambda m: m.group(1) + m.group(2).upper(), text)
 
     def item(self):
         w = self.w

@@ -1,9 +1,10 @@
 """Training, in one leg of at most ten minutes that can go on from the checkpoint of another.
 
-    python3 train.py --out DIR [--resume DIR] [--plan first|second|third|fourth|fifth|tiny] [--seconds 560] [--no-selection-loss]
+    python3 train.py --out DIR [--resume DIR] [--plan first|second|third|fourth|fifth|sixth|tiny] [--seconds 560] [--no-selection-loss]
 
 A plan is a list of phases: the lengths of the rows with their shares of the steps, seconds, and how the steps on rows longer than the
-shortest are shared between dense, sparse ("every token selects") and tail ("only the questions select"). Time, not steps, ends a
+shortest are shared between dense, sparse ("every token selects"), tail ("only the questions select"), and for the longest rows local
+and local tail ("the document's tokens see their neighbours only"), which costs a fifth. Time, not steps, ends a
 phase, since time is what is given. Matrices are trained with Muon, the rest with AdamW; linear decay over the second half.
 """
 
@@ -47,11 +48,18 @@ PLANS = {
         dict(lengths={1024: 0.75, 4096: 0.25}, seconds=110, jumps=0.3, selection=0.1, tail=0.3),
         dict(lengths={1024: 0.3, 4096: 0.15, 8192: 0.15, 16384: 0.2, 32768: 0.2}, seconds=360, jumps=0.3, selection=0.1, sparse=0.25, tail=0.45),
     ],
+    "sixth": [
+        dict(lengths={1024: 0.8, 4096: 0.2}, seconds=90, jumps=0.3, selection=0.1, tail=0.3),
+        dict(lengths={1024: 0.35, 4096: 0.1, 8192: 0.1, 16384: 0.2, 32768: 0.25}, seconds=390, jumps=0.3, selection=0.1,
+             **{"sparse": 0.1, "tail": 0.15, "local": 0.3, "local tail": 0.3}),
+    ],
     "tiny": [
         dict(lengths={256: 1}, seconds=20, tokens=2048),
         dict(lengths={256: 0.2, 1024: 0.8}, seconds=20, tokens=2048, jumps=0.4, selection=0.1, sparse=0.3, tail=0.3),
     ],
 }
+# Shorter rows gain nothing from skipped tiles.
+FAR = 16384
 AGAIN = 0.3
 
 
@@ -162,11 +170,18 @@ class Leg:
         done = planned / self.total
         return min(1.0, (self.steps + 1) / 150) * (1.0 if done < 0.5 else 0.03 + 0.97 * max(0.0, 1 - done) / 0.5)
 
-    def mode(self, phase, generator):
+    def mode(self, phase, length, generator):
+        """How a step attends. The cheap reading of the document ("local", see sparse.py) is for the longest rows."""
         x = torch.rand((), generator=generator).item()
-        if x < phase.get("sparse", 0) and self.tiles_work:
-            return "sparse"
-        return "tail" if x < phase.get("sparse", 0) + phase.get("tail", 0) else "dense"
+        for mode in ("sparse", "tail", "local", "local tail"):
+            x -= phase.get(mode, 0)
+            if x < 0:
+                break
+        else:
+            return "dense"
+        if mode in ("sparse", "local", "local tail") and (length < FAR or not self.tiles_work):
+            return {"sparse": "tail", "local": "dense", "local tail": "tail"}[mode]
+        return mode
 
     def step(self, batch, mode, phase, factor):
         """One change of the weights; a batch that the card has no memory for is halved, and so are those after it."""
@@ -219,14 +234,14 @@ class Leg:
         while (spent := time.time() - begun) < phase["seconds"] and time.time() - self.start < self.a.seconds:
             x = torch.rand((), generator=generator).item()
             length = next((n for i, n in enumerate(lengths) if x < sum(list(lengths.values())[:i + 1])), max(lengths))
-            mode = self.mode(phase, generator) if length > min(lengths) or len(lengths) == 1 else "dense"
+            mode = self.mode(phase, length, generator) if length > min(lengths) or len(lengths) == 1 else "dense"
             batch = self.batch(loaders[length], kept.setdefault(length, []), length > min(lengths), generator)
             try:
                 result = self.step(batch, mode, phase, self.factor(before + spent))
             except Exception as problem:  # noqa: BLE001 - a leg must not end because one way of attention does not run here
-                if mode != "sparse":
+                if mode not in ("sparse", "local", "local tail"):
                     raise
-                print(f"sparse attention over tiles fails here ({type(problem).__name__}: {str(problem)[:300]}); tail instead", flush=True)
+                print(f"{mode} attention over tiles fails here ({type(problem).__name__}: {str(problem)[:300]}); tail or dense instead", flush=True)
                 self.tiles_work = False
                 self.forget()
                 continue
