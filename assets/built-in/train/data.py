@@ -17,7 +17,7 @@ from talk import NOT_FOUND
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 DOCUMENT, QUESTION, ANSWER, FIRST, OPENING = 0.06, 0.1, 1.0, 1.6, 3.0
 # Saying that something is not there is the way out when a fact is hard to find: it must not be learnt as one.
-REFUSAL = 0.6
+REFUSAL = 0.8
 # Tokens at the end of long rows for the questions; train.py's "tail" steps take the same.
 ROOM = 6144
 

@@ -361,7 +361,8 @@ class Documents:
         w = self.words
         self.size = characters // 2000
         w.crowd = None
-        w.crowd = Crowd(w) if w.chance(0.45 if characters > 6000 else 0.3) else None
+        large = characters > 6000
+        w.crowd = Crowd(w, large and w.chance(0.5)) if w.chance(0.6 if large else 0.3) else None
         x = w.r()
         if characters > 6000:
             kind = self.mixed if x < 0.5 else self.log if x < 0.7 else self.story if x < 0.85 else self.report
@@ -387,6 +388,8 @@ class Documents:
             # One question, one answer: the same words are asked once in a document.
             seen.add(question.lower())
             questions.append((self.reword(question), self.as_written(answer, text, begin, end), begin, end))
+        # A crowd has a near miss for everything that could be asked: there the right answer is often that it is not said.
+        absent = 2 * absent if w.crowd else absent
         missing = sum(w.chance(absent) for _ in range(max(1, len(questions))))
         for _ in range(missing):
             question = self.unanswerable(low)
@@ -420,6 +423,11 @@ class Documents:
         """A question of the same kind that this document does not answer."""
         w, clauses = self.words, self.clauses
         x = w.r()
+        if w.crowd and w.chance(0.7) or x > 0.9:
+            facts = Facts(w, clauses)
+            facts.attributes, facts.known = self.facts.attributes, self.facts.known
+            found = facts.role() if w.chance(0.25) else facts.attribute()
+            return found[1][0][0] if found else None
         if x < 0.1:
             return w.one(WORLD)
         if x < 0.3:

@@ -1,6 +1,6 @@
 """Weights of a leg to a Hugging Face folder in bfloat16, which `foveal quantize` makes smaller; and back again.
 
-    python3 export.py WEIGHTS OUT
+    python3 export.py WEIGHTS [WEIGHTS ..] OUT  the mean of several legs, which is better than the last one alone
     python3 export.py --back FOLDER WEIGHTS     the quantised folder to weights that a leg can go on from
 """
 
@@ -20,8 +20,10 @@ TEMPLATE = ("{% for message in messages %}{{'<|im_start|>' + message['role'] + '
             "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
 
 
-def main(source, out, c=None):
-    weights = {name: w.detach().to(torch.bfloat16).contiguous() for name, w in load(source, "cpu").items()}
+def main(sources, out, c=None):
+    legs = [load(source, "cpu") for source in sources]
+    mean = {name: sum(leg[name].detach() for leg in legs) / len(legs) for name in legs[0]}
+    weights = {name: w.to(torch.bfloat16).contiguous() for name, w in mean.items()}
     c = c or Config()
     embedding, mlp = weights["model.embed_tokens.weight"], weights["model.layers.0.mlp.gate_proj.weight"]
     assert embedding.shape == (c.vocabulary, c.hidden) and mlp.shape == (c.intermediate, c.hidden), "the weights are of another size"
@@ -56,7 +58,8 @@ def unpacked(words, scales, biases, bits):
     return (values * scales.float().unsqueeze(-1) + biases.float().unsqueeze(-1)).flatten(1)
 
 
-def back(folder, out):
+def dequantised(folder):
+    """The weights of a quantised folder, in f32."""
     with open(os.path.join(folder, "config.json")) as file:
         settings = json.load(file)["quantization"]
     stored, weights = load_file(os.path.join(folder, "model.safetensors")), {}
@@ -68,8 +71,8 @@ def back(folder, out):
             weights[name] = unpacked(tensor, stored[base + ".scales"], stored[base + ".biases"], bits)
         elif part == "weight":
             weights[name] = tensor.float()
-    save(weights, out)
+    return weights
 
 
 if __name__ == "__main__":
-    back(*sys.argv[2:4]) if sys.argv[1] == "--back" else main(*sys.argv[1:3])
+    save(dequantised(sys.argv[2]), sys.argv[3]) if sys.argv[1] == "--back" else main(sys.argv[1:-1], sys.argv[-1])

@@ -111,8 +111,9 @@ class Crowd:
     Ordinary documents have few such neighbours; looking at one word of the question is then enough, which is not reading.
     """
 
-    def __init__(self, w):
+    def __init__(self, w, large=False):
         def some(make, low=3, high=26):
+            low, high = (2 * low, high * 3 // 2) if large else (low, high)
             return [make() for _ in range(w.between(low, w.between(low + 2, high)))]
         self.first, self.last = some(w.first_name), some(w.surname)
         self.adjectives = some(lambda: w.one(w.adjectives) if w.chance(0.7) else w.adjective(), 3, 16)

@@ -1,6 +1,6 @@
 """Training, in one leg of at most ten minutes that can go on from the checkpoint of another.
 
-    python3 train.py --out DIR [--resume DIR] [--plan first|second|third|fourth|fifth|sixth|tiny] [--seconds 560] [--no-selection-loss]
+    python3 train.py --out DIR [--resume DIR] [--plan first|second|third|fourth|fifth|sixth|seventh|tiny] [--seconds 560] [--no-selection-loss]
 
 A plan is a list of phases: the lengths of the rows with their shares of the steps, seconds, and how the steps on rows longer than the
 shortest are shared between dense, sparse ("every token selects"), tail ("only the questions select"), and for the longest rows local
@@ -52,6 +52,11 @@ PLANS = {
         dict(lengths={1024: 0.8, 4096: 0.2}, seconds=90, jumps=0.3, selection=0.1, tail=0.3),
         dict(lengths={1024: 0.35, 4096: 0.1, 8192: 0.1, 16384: 0.2, 32768: 0.25}, seconds=390, jumps=0.3, selection=0.1,
              **{"sparse": 0.1, "tail": 0.15, "local": 0.3, "local tail": 0.3}),
+    ],
+    "seventh": [
+        dict(lengths={1024: 0.8, 4096: 0.2}, seconds=70, jumps=0.3, selection=0.1, tail=0.3),
+        dict(lengths={1024: 0.3, 4096: 0.15, 8192: 0.15, 16384: 0.2, 32768: 0.2}, seconds=410, jumps=0.3, selection=0.1,
+             **{"sparse": 0.12, "tail": 0.25, "local": 0.2, "local tail": 0.15}),
     ],
     "tiny": [
         dict(lengths={256: 1}, seconds=20, tokens=2048),
