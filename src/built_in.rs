@@ -66,6 +66,7 @@ pub fn samples() -> Result<Vec<Sample>> {
             include_str!("../assets/samples/memories.txt"),
             include_str!("../assets/samples/memories.json"),
         )?,
+        sample("hotel", include_str!("../assets/samples/hotel.txt"), include_str!("../assets/samples/hotel.json"))?,
     ])
 }
 
@@ -73,7 +74,7 @@ pub fn samples() -> Result<Vec<Sample>> {
 pub fn sample(name: &str) -> Result<Sample> {
     let all = samples()?;
     let names: Vec<_> = all.iter().map(|sample| sample.name).collect();
-    let expected = names.join(" or ");
+    let expected = names.join(", ");
     let found = all.into_iter().find(|sample| sample.name == name);
     found.ok_or_else(|| Error::Usage { what: "sample".into(), expected, found: format!("\"{name}\"") })
 }
@@ -148,7 +149,11 @@ mod tests {
     fn samples_have_questions() {
         for sample in samples().unwrap() {
             assert!(sample.questions.len() > 5 && sample.text.len() > 1000, "{}", sample.name);
+            let (text, found) = (sample.text.to_lowercase(), |q: &&SampleQuestion| q.expected != "cannot find");
+            for question in sample.questions.iter().filter(found) {
+                assert!(text.contains(&question.expected.to_lowercase()), "{}: {}", sample.name, question.question);
+            }
         }
-        assert!(super::sample("nonsense").unwrap_err().to_string().contains("logbook or memories"));
+        assert!(super::sample("nonsense").unwrap_err().to_string().contains("logbook, memories, hotel"));
     }
 }

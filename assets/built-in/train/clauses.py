@@ -91,7 +91,9 @@ class Clauses:
         known = self.things.setdefault(kind, [])
         if known and w.chance(0.35):
             return w.one(known)
-        if kind == "w":
+        if kind == "w" and w.crowd and w.chance(0.8):
+            found = w.thing("place")
+        elif kind == "w":
             room = w.one(["kitchen", "garage", "library", "office", "museum", "school", "church", "bridge", "village hall", "boathouse", "barn", "playground"])
             found = Phrase("the " + room) if w.chance(0.6) else Phrase(w.town())
         elif kind == "e":
@@ -105,7 +107,7 @@ class Clauses:
         w = self.w
         if self.speakers and w.chance(0.35):
             return w.one(self.speakers)
-        return w.one(self.people)
+        return w.person() if w.crowd and w.chance(0.7) else w.one(self.people)
 
     def clause(self, before=None, about=""):
         """A new clause; `about` the subject or the object of the clause before it, if that can be."""

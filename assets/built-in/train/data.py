@@ -16,6 +16,10 @@ from talk import NOT_FOUND
 # The workers are processes of their own.
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 DOCUMENT, QUESTION, ANSWER, FIRST, OPENING = 0.06, 0.1, 1.0, 1.6, 3.0
+# Saying that something is not there is the way out when a fact is hard to find: it must not be learnt as one.
+REFUSAL = 0.8
+# Tokens at the end of long rows for the questions; train.py's "tail" steps take the same.
+ROOM = 6144
 
 
 class Rows:
@@ -30,14 +34,16 @@ class Rows:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def cut(self, text, turns, tokens):
-        """The document's beginning of at most so many tokens, and the questions that it answers."""
-        offsets = self.tokenizer.encode(text, add_special_tokens=False).offsets
-        if len(offsets) <= tokens:
+        """The document's beginning of about so many tokens, and the questions that it answers. A tenth of the text tells how many
+        characters make a token."""
+        sample = text[len(text) // 2:][:max(2000, len(text) // 10)]
+        end = int(tokens * 0.98 * len(sample) / len(self.encode(sample)))
+        if len(text) <= end:
             return text, turns
-        end = text.rfind(".", 0, offsets[tokens][0]) + 1
+        end = max(text.rfind(".", 0, end), text.rfind("\n", 0, end)) + 1
         return text[:end], [turn for turn in turns if turn[3] <= end]
 
-    def row(self, length, questions=None, absent=0.06, chat=0.03):
+    def row(self, length, questions=None, absent=0.04, chat=0.025):
         """(ids, weights, answers): an answer is (first token, end, fact's first token, its end); -1 where there is none."""
         w = self.words
         if length <= 2048 and w.chance(chat):
@@ -45,10 +51,10 @@ class Rows:
         else:
             # Short documents matter too, whatever the row's length; about 3.7 characters make a token. Long rows leave their end
             # to the questions, where "tail" steps train the selection.
-            room = min(2200, length // 4)
+            room = min(ROOM, length // 4)
             share = 0.15 + 0.55 * w.r() if length <= 2048 else 1 - room / length
-            count = questions or max(3, int(length * (1 - share) / 22)) if length <= 2048 else questions or room // 26
-            text, turns = self.made.make(int(length * share * (3.7 if length <= 2048 else 5.0)), min(count, 84), absent)
+            count = questions or max(3, int(length * (1 - share) / 22)) if length <= 2048 else questions or room // 24
+            text, turns = self.made.make(int(length * share * (3.7 if length <= 2048 else 4.6)), min(count, 260), absent)
             if not turns and w.chance(0.8):
                 return self.row(length, questions, absent, chat)
             if length > 2048:
@@ -72,7 +78,7 @@ class Rows:
             put([tokenizer.IM_END, *newline, tokenizer.IM_START, *assistant], 0.0)
             first = len(ids)
             # The question that stands with the document is what people ask; those after it are practice.
-            weight = ANSWER * OPENING if offset else ANSWER
+            weight = (ANSWER * OPENING if offset else ANSWER) * (REFUSAL if answer == NOT_FOUND else 1.0)
             put(self.encode(answer), weight)
             weights[first] = FIRST * weight
             put([tokenizer.IM_END], weight)

@@ -9,7 +9,8 @@ that a question has near misses in its document.
 from clauses import Clauses, Clause
 from facts import Facts
 from scenes import Scenes
-from phrases import CORPUS, DAYS, EVENTS, FOODS, MONTHS, PAPERS, EVERYDAY, ROOMS, Phrase, Words, an, first_upper, plural
+from natural import natural
+from phrases import CORPUS, Crowd, DAYS, EVENTS, FOODS, MONTHS, PAPERS, EVERYDAY, ROOMS, Phrase, Words, an, first_upper, plural
 from talk import NO_DOCUMENT, NOT_FOUND, TALK, WORLD
 
 LEADS = ["Please note that ", "As agreed, ", "Unfortunately ", "Fortunately, ", "By the way, ", "In addition, ", "Then ", "I think ", "As you know, ", "We heard that ",
@@ -47,7 +48,7 @@ class Documents:
         """A clause as a sentence, perhaps with another one or a lead-in."""
         w = self.words
         x = w.r()
-        about = "" if self.last is None else "object" if x < 0.12 and self.last.object else "subject" if x < 0.25 else ""
+        about = "" if self.last is None else "object" if x < 0.12 and self.last.object else "subject" if x < 0.32 else ""
         c = self.clauses.clause(self.last, about)
         self.stated.append(c)
         text, shown = self.clauses.statement(c, self.last)
@@ -63,7 +64,7 @@ class Documents:
             self.last = other
         if w.chance(0.18) and c.tense != "order":
             lead = w.one(LEADS)
-            if "P" in lead:
+            if "P " in lead or "P," in lead:
                 person = w.one(self.clauses.people).text
                 lead = lead.replace("P", first_upper(person) if lead[0] == "P" else person, 1)
             text = lead + text
@@ -79,13 +80,16 @@ class Documents:
 
     def fact(self):
         w = self.words
-        found = self.scenes.any(self.kind) if w.chance(0.45) else self.facts.any()
+        if w.crowd and w.chance(0.6):
+            found = self.facts.attribute()
+        else:
+            found = self.scenes.any(self.kind) if w.chance(0.55) else self.facts.any()
         if found is None:
             return self.event()
         text, asked = found
         if w.chance(0.15):
             lead = w.one(LEADS)
-            if "P" in lead:
+            if "P " in lead or "P," in lead:
                 person = w.one(self.clauses.people).text
                 lead = lead.replace("P", first_upper(person) if lead[0] == "P" else person, 1)
             text = lead + text
@@ -94,7 +98,11 @@ class Documents:
         return self.finish(text), asked
 
     def filler(self):
+        """Other people's words; nothing is asked about most of them."""
         w = self.words
+        if w.chance(0.3):
+            text, asked = natural(w)
+            return self.finish(text), asked
         if w.chance(0.75):
             return self.finish(self.examples[int(w.r() * len(self.examples))]), []
         return self.prose[int(w.r() * len(self.prose))], []
@@ -104,7 +112,10 @@ class Documents:
         x = w.r()
         if x < filler:
             return self.filler()
-        return self.event() if x < filler + (1 - filler) * 0.6 else self.fact()
+        if x < filler + 0.08:
+            text, asked = natural(w)
+            return self.finish(text), asked
+        return self.event() if x < filler + (1 - filler) * 0.5 else self.fact()
 
     def about(self):
         """A definition of WordNet as a fact."""
@@ -134,11 +145,12 @@ class Documents:
         self.fresh([first, first, sender.text], 1, [to.split()[0] if w.chance(0.6) else to] if w.chance(0.7) else None, "l")
         subject = w.one([w.thing("paper").text, w.event().text, f"{w.one(EVENTS)} on {w.one(DAYS)}", f"{w.noun('act')} {w.one(EVENTS)}"])
         out, date = [], w.one([w.date(), f"{w.one(DAYS)}, {w.date()}"])
+        called = w.one(["mail", "mail", "letter", "e-mail", "message", "note", "text"])
         if w.chance(0.5):
-            lines = [("From", sender.text, ["Who wrote the mail?", "Who is the mail from?", "Who sent this?", "Who is the author?", "who wrote this", "Who is the sender?", "From whom is the mail?"]),
-                     ("To", to, ["Who is the mail to?", "Who is it addressed to?", "Who got the mail?", "Who receives this mail?", "To whom was it sent?"]),
-                     ("Date", date, ["When was the mail sent?", "What is the date of the mail?", "When was it written?"]),
-                     ("Subject", first_upper(subject), ["What is the subject?", "What is the mail about?", "What is the subject of the mail?", "What is it about?"])]
+            lines = [("From", sender.text, [f"Who wrote the {called}?", f"Who is the {called} from?", "Who sent this?", "Who is the author?", "who wrote this", "Who is the sender?", f"From whom is the {called}?"]),
+                     ("To", to, [f"Who is the {called} to?", "Who is it addressed to?", f"Who got the {called}?", f"Who receives this {called}?", "To whom was it sent?"]),
+                     ("Date", date, [f"When was the {called} sent?", f"What is the date of the {called}?", "When was it written?"]),
+                     ("Subject", first_upper(subject), ["What is the subject?", f"What is the {called} about?", f"What is the subject of the {called}?", "What is it about?"])]
             if w.chance(0.3):
                 w.random.shuffle(lines)
             for label, value, ask in lines:
@@ -151,7 +163,7 @@ class Documents:
         out[-1] = (out[-1][0], "\n\n", out[-1][2])
         signed = w.one([first, sender.text])
         out.append((w.one(CLOSE) + w.one([",", ""]), w.one(["\n", " "]), []))
-        out.append((signed, "\n", [(w.one(["Who signed the mail?", "Who wrote this?", "Who wrote the mail?"]), signed)] if signed == sender.text or not any("From" in t for t, _, _ in out) else []))
+        out.append((signed, "\n", [(w.one([f"Who signed the {called}?", "Who wrote this?", f"Who wrote the {called}?"]), signed)] if signed == sender.text or not any("From" in t for t, _, _ in out) else []))
         return out
 
     def minutes(self, characters):
@@ -332,10 +344,10 @@ class Documents:
             if w.chance(prose):
                 if w.chance(0.4):
                     at += 1
-                    text = self.prose[at % len(self.prose)]
+                    text, asked = self.prose[at % len(self.prose)], []
                 else:
-                    text = " ".join(self.filler()[0] for _ in range(w.between(1, 4)))
-                asked = []
+                    several = [self.filler() for _ in range(w.between(1, 4))]
+                    text, asked = " ".join(text for text, _ in several), [q for _, more in several for q in more]
             else:
                 text, asked = self.sentence(0.1)
             out.append((text, w.one([" ", " ", "\n\n"]), asked))
@@ -344,10 +356,13 @@ class Documents:
 
     # Together
 
-    def make(self, characters, count, absent=0.1):
+    def make(self, characters, count, absent=0.05):
         """A document of about so many characters with up to `count` questions."""
         w = self.words
         self.size = characters // 2000
+        w.crowd = None
+        large = characters > 6000
+        w.crowd = Crowd(w, large and w.chance(0.5)) if w.chance(0.6 if large else 0.3) else None
         x = w.r()
         if characters > 6000:
             kind = self.mixed if x < 0.5 else self.log if x < 0.7 else self.story if x < 0.85 else self.report
@@ -373,6 +388,8 @@ class Documents:
             # One question, one answer: the same words are asked once in a document.
             seen.add(question.lower())
             questions.append((self.reword(question), self.as_written(answer, text, begin, end), begin, end))
+        # A crowd has a near miss for everything that could be asked: there the right answer is often that it is not said.
+        absent = 2 * absent if w.crowd else absent
         missing = sum(w.chance(absent) for _ in range(max(1, len(questions))))
         for _ in range(missing):
             question = self.unanswerable(low)
@@ -406,6 +423,11 @@ class Documents:
         """A question of the same kind that this document does not answer."""
         w, clauses = self.words, self.clauses
         x = w.r()
+        if w.crowd and w.chance(0.7) or x > 0.9:
+            facts = Facts(w, clauses)
+            facts.attributes, facts.known = self.facts.attributes, self.facts.known
+            found = facts.role() if w.chance(0.25) else facts.attribute()
+            return found[1][0][0] if found else None
         if x < 0.1:
             return w.one(WORLD)
         if x < 0.3:

@@ -1,6 +1,7 @@
-"""Weights of a leg to a Hugging Face folder in bfloat16, which `foveal quantize` makes smaller.
+"""Weights of a leg to a Hugging Face folder in bfloat16, which `foveal quantize` makes smaller; and back again.
 
-    python3 export.py WEIGHTS OUT
+    python3 export.py WEIGHTS [WEIGHTS ..] OUT  the mean of several legs, which is better than the last one alone
+    python3 export.py --back FOLDER WEIGHTS     the quantised folder to weights that a leg can go on from
 """
 
 import json
@@ -9,18 +10,20 @@ import shutil
 import sys
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from model import Config
 from tokenizer import HERE, SPECIAL
-from train import load
+from train import load, save
 
 TEMPLATE = ("{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
             "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
 
 
-def main(source, out, c=None):
-    weights = {name: w.detach().to(torch.bfloat16).contiguous() for name, w in load(source, "cpu").items()}
+def main(sources, out, c=None):
+    legs = [load(source, "cpu") for source in sources]
+    mean = {name: sum(leg[name].detach() for leg in legs) / len(legs) for name in legs[0]}
+    weights = {name: w.to(torch.bfloat16).contiguous() for name, w in mean.items()}
     c = c or Config()
     embedding, mlp = weights["model.embed_tokens.weight"], weights["model.layers.0.mlp.gate_proj.weight"]
     assert embedding.shape == (c.vocabulary, c.hidden) and mlp.shape == (c.intermediate, c.hidden), "the weights are of another size"
@@ -48,5 +51,28 @@ def main(source, out, c=None):
     print(sum(w.numel() for w in weights.values()), "parameters")
 
 
+def unpacked(words, scales, biases, bits):
+    """MLX's format: 32 / bits values to a word, lowest first; a scale and a bias for each group of a row."""
+    values = (words.view(torch.int32).unsqueeze(-1) >> torch.arange(0, 32, bits)) & ((1 << bits) - 1)
+    values = values.flatten(1).unflatten(1, (scales.shape[1], -1)).float()
+    return (values * scales.float().unsqueeze(-1) + biases.float().unsqueeze(-1)).flatten(1)
+
+
+def dequantised(folder):
+    """The weights of a quantised folder, in f32."""
+    with open(os.path.join(folder, "config.json")) as file:
+        settings = json.load(file)["quantization"]
+    stored, weights = load_file(os.path.join(folder, "model.safetensors")), {}
+    for name, tensor in stored.items():
+        base, _, part = name.rpartition(".")
+        own = settings.get(base)
+        if part == "weight" and base + ".scales" in stored:
+            bits = own["bits"] if isinstance(own, dict) else settings["bits"]
+            weights[name] = unpacked(tensor, stored[base + ".scales"], stored[base + ".biases"], bits)
+        elif part == "weight":
+            weights[name] = tensor.float()
+    return weights
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    save(dequantised(sys.argv[2]), sys.argv[3]) if sys.argv[1] == "--back" else main(sys.argv[1:-1], sys.argv[-1])

@@ -72,6 +72,8 @@ class Facts:
     def __init__(self, words, clauses):
         self.w, self.clauses, self.known = words, clauses, set()
         self.asked = {}
+        # A crowd has many facts of few kinds.
+        self.attributes = words.random.sample(ATTRIBUTES, words.between(2, 14)) if words.crowd else ATTRIBUTES
 
     def fill(self, text, subject, value, noun=""):
         w = self.w
@@ -126,7 +128,7 @@ class Facts:
     def attribute(self):
         """One of the attributes above, of a thing that has not got it yet."""
         w = self.w
-        name, kind, value_kind, statements, questions = w.one(ATTRIBUTES)
+        name, kind, value_kind, statements, questions = w.one(self.attributes)
         subject = self.subject(kind)
         value, noun = ("", "")
         if value_kind == "count":
@@ -135,7 +137,7 @@ class Facts:
         else:
             value = self.value(value_kind)
         key = (name, noun, subject.short[0] if subject.short else subject.text)
-        head = subject.text.split()[-1]
+        head = subject.text if w.crowd else subject.text.split()[-1]
         if key in self.known or (name, noun, head) in self.known or value == subject.text:
             return None
         self.known.update((key, (name, noun, head)))

@@ -147,6 +147,8 @@ class Model:
         if mode == "dense":
             return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
         start = 0 if mode == "sparse" else q.shape[2] - tail
+        if mode == "local":
+            return sparse.attend_local(q, k, v, start)
         chosen = sparse.select(c, q[:, :, start:].detach(), k.detach(), start)
         if probe is not None:
             probe.append(chosen)
@@ -155,6 +157,8 @@ class Model:
         rest = sparse.attend_masked(c, q[:, :, start:], k, v, chosen, start)
         if start == 0:
             return rest
+        if mode == "local tail":
+            return torch.cat([sparse.attend_local(q, k, v, q.shape[2])[:, :, :start], rest], 2)
         # The document's own tokens attend densely; none of them sees the tail, so its keys need not be cut off.
         first = F.scaled_dot_product_attention(q[:, :, :start], k[:, :, :start], v[:, :, :start], is_causal=True, enable_gqa=True)
         return torch.cat([first, rest], 2)

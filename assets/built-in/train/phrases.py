@@ -14,7 +14,7 @@ CORPUS = json.load(gzip.open(os.path.join(os.path.dirname(os.path.abspath(__file
 
 MONTHS = "January February March April May June July August September October November December".split()
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-NUMBERS = ("two three four five six seven eight nine ten eleven twelve fifteen twenty thirty forty fifty sixty").split()
+NUMBERS = ("two three four five six seven eight nine ten eleven twelve fifteen twenty thirty forty fifty sixty seventeen twenty-one twenty-four thirty-five forty-two eighty ninety-nine").split()
 EVERYDAY = """box key folder ladder bicycle laptop printer phone charger lamp chair table desk window door coat bag suitcase umbrella
 bottle cup bowl pan kettle oven fridge freezer boiler pump heater radiator fence gate shed roof gutter mower spade drill hammer saw
 screwdriver camera projector microphone speaker cable screen monitor keyboard tent rope torch map passport ticket parcel letter
@@ -50,6 +50,9 @@ RANGE = ["for {n} hours", "for {n} days", "for {n} weeks", "for {n} minutes", "f
          "for about {n} minutes", "for almost {n} years", "for one night", "for a whole week", "for about an hour",
          "for the whole summer", "for {n} nights", "until {d}", "from {d} to {d}", "from {h} to {h}", "until {m}", "for at least {n} hours"]
 FOODS, ROOMS = ([w.replace("_", " ") for w in words] for words in (FOODS, ROOMS))
+PREPOSITIONS = """in on under over along through from opposite behind beside near inside above below beneath against around beyond past by
+outside at in_front_of on_top_of next_to close_to at_the_back_of at_the_bottom_of underneath to_the_left_of on_the_other_side_of""".split()
+PREPOSITIONS = [words.replace("_", " ") for words in PREPOSITIONS]
 STREETS = "Street Road Lane Avenue Close Square Hill Way Court Terrace".split()
 TOWN_A = """Ash Bar Birch Black Brad Bram Brook Burn Cal Carn Cold Crag Dal Dun Eb Elm Fair Fal Fern Ford Glen Gran Grim Hart Haw
 Hazel Hol Iron Kel Kings Lang Lin Long Lor Mal Mar Mill Nor Oak Or Pel Pin Ran Red Rock Rose Rush Salt San Sel Shel Sil Stan
@@ -97,12 +100,41 @@ def first_upper(text):
     return text[:1].upper() + text[1:]
 
 
+def spliced(a, b):
+    """The beginning of one word and the end of another: a word that nobody has seen."""
+    return a[:max(2, len(a) * 3 // 5)] + b[len(b) // 2:].lower()
+
+
+class Crowd:
+    """Few first names, last names, adjectives and nouns, freely combined: people and things that differ in one word only.
+
+    Ordinary documents have few such neighbours; looking at one word of the question is then enough, which is not reading.
+    """
+
+    def __init__(self, w, large=False):
+        def some(make, low=3, high=26):
+            low, high = (2 * low, high * 3 // 2) if large else (low, high)
+            return [make() for _ in range(w.between(low, w.between(low + 2, high)))]
+        self.first, self.last = some(w.first_name), some(w.surname)
+        self.adjectives = some(lambda: w.one(w.adjectives) if w.chance(0.7) else w.adjective(), 3, 16)
+        self.nouns, self.some = {}, some
+        begin, end = some(w.made_up, 3, 14), some(lambda: w.one(TOWN_B) if w.chance(0.3) else w.made_up().lower(), 3, 12)
+        self.towns = (begin, end)
+
+    def noun(self, w, kind):
+        if kind not in self.nouns:
+            self.nouns[kind] = self.some(lambda: w.thing_noun(kind), 3, 18)
+        return w.one(self.nouns[kind])
+
+
 class Words:
-    """Random phrases. `held_out` chooses the nouns, adjectives and names that training never sees, or the others."""
+    """Random phrases. `held_out` chooses the nouns, adjectives and names that training never sees, or the others; while there
+    is a `crowd`, most people, towns and things are of it."""
 
     def __init__(self, seed, held_out=False):
         self.random = random.Random(seed)
         self.r = self.random.random
+        self.crowd = None
 
         def mine(words):
             return [w for w in words if (sum(map(ord, w)) % 12 == 0) == held_out]
@@ -126,13 +158,34 @@ class Words:
     def made_up(self):
         return first_upper("".join(self.one(SYLLABLES) for _ in range(self.between(2, 3))))
 
+    def rare(self):
+        """A word that no list has."""
+        return spliced(self.noun(self.one(list(self.nouns))).split()[0], self.noun("artifact").split()[-1])
+
+    def first_name(self):
+        """Mostly of the list; names must be copied letter by letter, so many are not."""
+        x = self.r()
+        return self.one(self.first) if x < 0.7 else spliced(self.one(self.first), self.one(self.first)) if x < 0.93 else self.made_up()
+
+    def full_name(self):
+        if self.crowd:
+            return f"{self.one(self.crowd.first)} {self.one(self.crowd.last)}"
+        return f"{self.first_name()} {self.surname()}"
+
     def town(self):
         x = self.r()
+        if self.crowd and x < 0.8:
+            begin, end = self.crowd.towns
+            return self.one(begin) + self.one(end)
+        if x > 0.97:
+            return spliced(self.one(CITIES + self.last), self.one(TOWN_B))
         return self.one(TOWN_A) + self.one(TOWN_B) if x < 0.6 else self.one(CITIES) if x < 0.9 else self.made_up()
 
     def surname(self):
         x = self.r()
-        return self.one(self.last) if x < 0.85 else self.made_up() if x < 0.93 else self.one(TOWN_A) + self.one(TOWN_B)
+        if x < 0.65:
+            return self.one(self.last)
+        return spliced(self.one(self.last), self.one(self.last)) if x < 0.87 else self.made_up() if x < 0.93 else self.one(TOWN_A) + self.one(TOWN_B)
 
     def company(self):
         x = self.r()
@@ -142,8 +195,10 @@ class Words:
     def person(self):
         x = self.r()
         pronoun = self.one(["he", "she"])
+        if self.crowd and x < 0.9:
+            return Phrase(self.full_name(), [], True, pronoun=pronoun)
         if x < 0.62:
-            first, last = self.one(self.first) if self.chance(0.95) else self.made_up(), self.surname()
+            first, last = self.first_name(), self.surname()
             if self.chance(0.45):
                 return Phrase(first, [], True, pronoun=pronoun)
             title = "Mr" if pronoun == "he" else self.one(["Mrs", "Ms"])
@@ -185,6 +240,8 @@ class Words:
         return self.one(COLOURS) if x < 0.25 else self.one(["new", "old", "small", "large", "broken", "spare", "heavy", "wooden", "first", "second", "last", "long", "short", "final", "annual", "big", "rusty", "main", "missing"]) if x < 0.6 else self.one(self.adjectives)
 
     def thing_noun(self, kind=None):
+        if self.chance(0.04):
+            return self.rare()
         kind = kind or self.one(["artifact"] * 7 + ["paper"] * 5 + ["food"] * 2 + ["event", "substance", "animal", "plant", "communication"])
         lists = {"artifact": EVERYDAY, "paper": PAPERS, "food": FOODS, "event": EVENTS}
         if kind in lists and (kind == "paper" or self.chance(0.55)):
@@ -192,8 +249,10 @@ class Words:
         return self.noun(kind)
 
     def thing(self, kind=None):
-        noun = self.thing_noun(kind)
         x = self.r()
+        if self.crowd and x < 0.85:
+            return Phrase(f"the {self.one(self.crowd.adjectives)} {self.crowd.noun(self, kind or 'artifact')}")
+        noun, x = self.thing_noun(kind), self.r()
         if x < 0.22:
             return Phrase("the " + noun)
         if x < 0.4:
@@ -248,7 +307,7 @@ class Words:
         h, m = self.between(1, 12), self.one([0, 0, 15, 30, 30, 45, self.between(1, 59)])
         x = self.r()
         if x < 0.35:
-            return f"{(h + 11) % 24 + 1}:{m:02d}"
+            return f"{self.between(0, 23)}:{m if x < 0.2 else self.between(0, 59):02d}"
         half = self.one(["am", "pm", " am", " pm", " a.m.", " p.m.", " o'clock"])
         if m == 0 or "clock" in half:
             return f"{h}{half}"
@@ -295,7 +354,14 @@ class Words:
             return f"in {self.town()}"
         if x < 0.5:
             return self.one([f"in room {self.between(1, 499)}", f"in Room {self.one('ABCDEF')}{self.between(1, 30)}", f"on the {self.one(['ground', 'first', 'second', 'third', 'top'])} floor", f"at {self.between(1, 200)} {self.surname()} {self.one(STREETS)}", f"in building {self.between(1, 30)}", f"on platform {self.between(1, 14)}", f"on page {self.between(2, 300)}", f"in the {self.surname()} {self.one(['Room', 'Hall', 'Building', 'Centre'])}", f"at the {self.town()} {self.one(['Hotel', 'Hall', 'Inn', 'Arena', 'School'])}", "at home", "online", "at work", "upstairs", "outside"])
-        where = self.one(["in", "on", "under", "over", "along", "through", "from", "opposite", "behind", "next to", "beside", "near", "inside", "above", "in front of", "on top of", "between the " + self.one(EVERYDAY) + " and"])
+        where = self.one(PREPOSITIONS)
+        if x < 0.56:
+            many = plural(self.one(EVERYDAY) if self.chance(0.5) else self.noun("artifact"))
+            return self.one([f"between {self.one(NUMBERS[:4])} {many}", f"between the {many}", f"among the {many}", f"under some {many}", f"behind {self.one(NUMBERS[:4])} {many}", f"{where} {an(self.one(EVERYDAY))}", f"{where} {self.first_name()}'s {self.one(EVERYDAY)}", f"{where} my {self.one(EVERYDAY)}"])
+        if self.chance(0.15):
+            return f"between the {self.one(EVERYDAY)} and the {self.one(EVERYDAY)}"
+        if self.crowd and self.chance(0.5):
+            return f"{where} the {self.one(self.crowd.adjectives)} {self.crowd.noun(self, 'place')}"
         noun = self.one(EVERYDAY + ROOMS) if self.chance(0.6) else self.noun(self.one(["artifact", "place", "plant"]))
         if self.chance(0.35):
             noun = f"{self.adjective()} {noun}"
@@ -328,7 +394,11 @@ class Words:
         if x < 0.7:
             return f"{letters}{self.one(['', '-', ' '])}{self.between(10, 9999)}"
         if x < 0.85:
-            return f"{self.one(EVERYDAY)}-{self.one(FOODS).replace(' ', '')}" + self.one(["", str(self.between(1, 99))])
+            words = [self.one([self.one(EVERYDAY), self.one(FOODS), self.noun("animal"), self.noun("substance"), self.rare(), self.first_name()]).replace(" ", "") for _ in range(self.between(1, 3))]
+            number = self.one(["", str(self.between(1, 9)), str(self.between(10, 9999))])
+            link = self.one(["-", "-", "_", "", "."])
+            words = [first_upper(word) for word in words] if link in ("", "_") or self.chance(0.3) else words
+            return link.join(words + [number] if number else words if len(words) > 1 else [*words, str(self.between(2, 99))]) + self.one(["", "", "", "!", "?"])
         return f"0{self.between(100, 999)} {self.between(100, 999)} {self.between(100, 9999)}" if x < 0.93 else f"{self.between(100, 999)}-{self.between(1000, 9999)}"
 
     def reason(self):

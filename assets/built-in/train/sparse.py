@@ -80,27 +80,49 @@ def attend_masked(c, q, k, v, chosen, start):
     return torch.cat(out, 2)
 
 
-_flex = None
+TILE = 128
+_flex = {}
+
+
+def flex(q, k, v, pairs, mask, name):
+    """FlexAttention over the tiles of 128 x 128 that `pairs` [B or 1, heads or 1, tiles, tiles] names; compiled once for each
+    mask and shape, on a card."""
+    from torch.nn.attention.flex_attention import BlockMask, flex_attention
+    if name not in _flex:
+        _flex[name] = torch.compile(flex_attention, dynamic=False) if q.is_cuda else flex_attention
+    count = pairs.sum(-1).int().contiguous()
+    order = pairs.to(torch.uint8).sort(dim=-1, descending=True, stable=True).indices.int().contiguous()
+    blocks = BlockMask.from_kv_blocks(count, order, BLOCK_SIZE=TILE, mask_mod=mask)
+    return _flex[name](q.contiguous(), k.contiguous(), v.contiguous(), block_mask=blocks, enable_gqa=True)
+
+
+def attend_local(q, k, v, start, window=512):
+    """Tokens before `start` see the first 64 and the last 512 tokens, those from `start` on see all: for a long document's cheap
+    reading, since a sentence is understood from those around it and looked up from afar only by the questions."""
+    length = q.shape[2]
+    tile = torch.arange(length // TILE, device=q.device)
+    query, key = tile[:, None], tile[None]
+    near = (query - key - 1) * TILE < window
+    pairs = (key <= query) & (near | (key == 0) | ((query + 1) * TILE > start))
+    begin = torch.full((q.shape[0],), start, device=q.device)
+
+    def mask(row, head, query, key):
+        return (key <= query) & ((query - key < window) | (key < 64) | (query >= begin[row]))
+
+    return flex(q, k, v, pairs[None, None], mask, "local")
 
 
 def attend_tiles(c, q, k, v, chosen):
-    """The same for all tokens with FlexAttention: tiles of 128 x 128 that nobody chose are skipped."""
-    from torch.nn.attention.flex_attention import BlockMask, flex_attention
-    global _flex
-    if _flex is None:
-        _flex = torch.compile(flex_attention, dynamic=False)
-    tile, group = 128, c.heads // c.kv_heads
+    """The same as `attend_masked` for all tokens: tiles that nobody chose are skipped."""
+    tile, group = TILE, c.heads // c.kv_heads
     pairs = chosen.unflatten(2, (-1, tile)).unflatten(4, (-1, tile // c.block)).any(-1).any(3)
     pairs = pairs.repeat_interleave(group, 1)
-    count = pairs.sum(-1).int().contiguous()
-    order = pairs.to(torch.uint8).sort(dim=-1, descending=True, stable=True).indices.int().contiguous()
     flags = chosen.to(torch.uint8)
 
     def mask(row, head, query, key):
         return (flags[row, head // group, query, key // c.block] > 0) & (key <= query)
 
-    blocks = BlockMask.from_kv_blocks(count, order, BLOCK_SIZE=tile, mask_mod=mask)
-    return _flex(q.contiguous(), k.contiguous(), v.contiguous(), block_mask=blocks, enable_gqa=True)
+    return flex(q, k, v, pairs, mask, "tiles")
 
 
 def selection_loss(c, q, k, positions):

@@ -1,9 +1,10 @@
 """Training, in one leg of at most ten minutes that can go on from the checkpoint of another.
 
-    python3 train.py --out DIR [--resume DIR] [--plan first|second|third|fourth|tiny] [--seconds 560] [--no-selection-loss]
+    python3 train.py --out DIR [--resume DIR] [--plan first|second|third|fourth|fifth|sixth|seventh|tiny] [--seconds 560] [--no-selection-loss]
 
 A plan is a list of phases: the lengths of the rows with their shares of the steps, seconds, and how the steps on rows longer than the
-shortest are shared between dense, sparse ("every token selects") and tail ("only the questions select"). Time, not steps, ends a
+shortest are shared between dense, sparse ("every token selects"), tail ("only the questions select"), and for the longest rows local
+and local tail ("the document's tokens see their neighbours only"), which costs a fifth. Time, not steps, ends a
 phase, since time is what is given. Matrices are trained with Muon, the rest with AdamW; linear decay over the second half.
 """
 
@@ -16,7 +17,7 @@ import time
 import torch
 from safetensors.torch import load_file, save_file
 
-from data import Batches
+from data import ROOM, Batches
 from model import Config, Model, initial_weights
 
 TOKENS = 131072
@@ -43,12 +44,28 @@ PLANS = {
         dict(lengths={1024: 0.7, 4096: 0.3}, seconds=60, jumps=0.4, selection=0.1, tail=0.3),
         dict(lengths={1024: 0.25, 4096: 0.15, 8192: 0.2, 16384: 0.25, 32768: 0.15}, seconds=455, jumps=0.4, selection=0.1, sparse=0.2, tail=0.5),
     ],
+    "fifth": [
+        dict(lengths={1024: 0.75, 4096: 0.25}, seconds=110, jumps=0.3, selection=0.1, tail=0.3),
+        dict(lengths={1024: 0.3, 4096: 0.15, 8192: 0.15, 16384: 0.2, 32768: 0.2}, seconds=360, jumps=0.3, selection=0.1, sparse=0.25, tail=0.45),
+    ],
+    "sixth": [
+        dict(lengths={1024: 0.8, 4096: 0.2}, seconds=90, jumps=0.3, selection=0.1, tail=0.3),
+        dict(lengths={1024: 0.35, 4096: 0.1, 8192: 0.1, 16384: 0.2, 32768: 0.25}, seconds=390, jumps=0.3, selection=0.1,
+             **{"sparse": 0.1, "tail": 0.15, "local": 0.3, "local tail": 0.3}),
+    ],
+    "seventh": [
+        dict(lengths={1024: 0.8, 4096: 0.2}, seconds=70, jumps=0.3, selection=0.1, tail=0.3),
+        dict(lengths={1024: 0.3, 4096: 0.15, 8192: 0.15, 16384: 0.2, 32768: 0.2}, seconds=410, jumps=0.3, selection=0.1,
+             **{"sparse": 0.12, "tail": 0.25, "local": 0.2, "local tail": 0.15}),
+    ],
     "tiny": [
         dict(lengths={256: 1}, seconds=20, tokens=2048),
         dict(lengths={256: 0.2, 1024: 0.8}, seconds=20, tokens=2048, jumps=0.4, selection=0.1, sparse=0.3, tail=0.3),
     ],
 }
-TAIL = 2048
+# Shorter rows gain nothing from skipped tiles.
+FAR = 16384
+AGAIN = 0.3
 
 
 def orthogonalised(gradient, steps=5):
@@ -150,33 +167,60 @@ class Leg:
         self.optimizer = Optimizer(weights, 0.02 * scale, 4e-3 * scale)
         self.plan = PLANS[arguments.plan]
         self.total = sum(phase["seconds"] for phase in self.plan)
-        self.tiles_work = True
-        self.steps = self.tokens = 0
+        self.tiles_work, self.parts = True, {}
+        self.steps = self.tokens = self.waited = 0
 
     def factor(self, planned):
         """Of the learning rate: a short warm-up, then linear decay over the second half of the planned time."""
         done = planned / self.total
         return min(1.0, (self.steps + 1) / 150) * (1.0 if done < 0.5 else 0.03 + 0.97 * max(0.0, 1 - done) / 0.5)
 
-    def mode(self, phase, generator):
+    def mode(self, phase, length, generator):
+        """How a step attends. The cheap reading of the document ("local", see sparse.py) is for the longest rows."""
         x = torch.rand((), generator=generator).item()
-        if x < phase.get("sparse", 0) and self.tiles_work:
-            return "sparse"
-        return "tail" if x < phase.get("sparse", 0) + phase.get("tail", 0) else "dense"
+        for mode in ("sparse", "tail", "local", "local tail"):
+            x -= phase.get(mode, 0)
+            if x < 0:
+                break
+        else:
+            return "dense"
+        if mode in ("sparse", "local", "local tail") and (length < FAR or not self.tiles_work):
+            return {"sparse": "tail", "local": "dense", "local tail": "tail"}[mode]
+        return mode
 
-    def step(self, ids, loss_weights, looked_up, mode, phase, factor):
+    def step(self, batch, mode, phase, factor):
+        """One change of the weights; a batch that the card has no memory for is halved, and so are those after it."""
+        length = batch[0].shape[1]
+        while True:
+            parts = self.parts.get(length, 1)
+            try:
+                result = sum(self.gradient(*part, mode, phase, parts) for part in zip(*(t.chunk(parts) for t in batch)))
+                break
+            except torch.cuda.OutOfMemoryError:
+                self.forget()
+                if parts >= len(batch[0]):
+                    raise
+                self.parts[length] = 2 * parts
+                torch.cuda.empty_cache()
+        self.optimizer.step(factor)
+        return result
+
+    def forget(self):
+        for w in self.model.weights.values():
+            w.grad = None
+
+    def gradient(self, ids, loss_weights, looked_up, mode, phase, parts):
         rows, length = ids.shape
         selection = 0.0 if self.a.no_selection_loss else phase.get("selection", 0.0)
-        how = dict(mode=mode, tail=min(TAIL, length // 4))
+        how = dict(mode=mode, tail=min(ROOM, length // 4))
         # Jumps would spoil the local window, which counts tokens, not positions.
         if mode == "dense" and phase.get("jumps"):
             how["positions"] = jumping_positions(rows, length, self.model.c.context, phase["jumps"], self.device)
         if selection:
             how["looked_up"] = looked_up
         loss, right, total, ranking = self.model.loss(ids, loss_weights, **how)
-        (loss + selection * ranking).backward()
-        self.optimizer.step(factor)
-        return torch.stack([loss.detach(), right.float(), total.float(), ranking.detach()])
+        ((loss + selection * ranking) / parts).backward()
+        return torch.stack([loss.detach() / parts, right.float(), total.float(), ranking.detach() / parts])
 
     def run(self):
         before = 0.0
@@ -191,21 +235,20 @@ class Leg:
         loaders = self.loaders(phase, seed)
         generator = torch.Generator().manual_seed(seed)
         begun = logged = time.time()
-        sums, steps, done = {}, 0, 0
+        sums, steps, done, kept = {}, 0, 0, {}
         while (spent := time.time() - begun) < phase["seconds"] and time.time() - self.start < self.a.seconds:
             x = torch.rand((), generator=generator).item()
             length = next((n for i, n in enumerate(lengths) if x < sum(list(lengths.values())[:i + 1])), max(lengths))
-            mode = self.mode(phase, generator) if length > min(lengths) or len(lengths) == 1 else "dense"
-            batch = [t.to(self.device, non_blocking=True) for t in next(loaders[length])]
+            mode = self.mode(phase, length, generator) if length > min(lengths) or len(lengths) == 1 else "dense"
+            batch = self.batch(loaders[length], kept.setdefault(length, []), length > min(lengths), generator)
             try:
-                result = self.step(*batch, mode, phase, self.factor(before + spent))
+                result = self.step(batch, mode, phase, self.factor(before + spent))
             except Exception as problem:  # noqa: BLE001 - a leg must not end because one way of attention does not run here
-                if mode != "sparse":
+                if mode not in ("sparse", "local", "local tail"):
                     raise
-                print(f"sparse attention over tiles fails here ({type(problem).__name__}: {str(problem)[:300]}); tail instead", flush=True)
+                print(f"{mode} attention over tiles fails here ({type(problem).__name__}: {str(problem)[:300]}); tail or dense instead", flush=True)
                 self.tiles_work = False
-                for w in self.model.weights.values():
-                    w.grad = None
+                self.forget()
                 continue
             tokens = batch[0].numel()
             self.steps, self.tokens, steps, done = self.steps + 1, self.tokens + tokens, steps + 1, done + tokens
@@ -216,6 +259,17 @@ class Leg:
                 sums, steps, done, logged = {}, 0, 0, time.time()
         if sums:
             self.log(sums, steps, done / (time.time() - logged), before + time.time() - begun)
+
+    def batch(self, loader, kept, again, generator):
+        """The next batch. Long rows take longer to write than to learn from: some are learnt from twice, long after each other."""
+        if again and len(kept) > 8 and torch.rand((), generator=generator).item() < AGAIN:
+            return kept.pop(int(torch.rand((), generator=generator).item() * len(kept)))
+        begun = time.time()
+        batch = [t.to(self.device, non_blocking=True) for t in next(loader)]
+        self.waited += time.time() - begun
+        if again and len(kept) < 16:
+            kept.append(batch)
+        return batch
 
     def loaders(self, phase, seed):
         """One for each length; the workers are shared by tokens, longer rows cost more time for each."""
@@ -230,7 +284,7 @@ class Leg:
             loss, right, answers, ranking = total.tolist()
             parts.append(f"{length} {mode} x{n}: loss {loss / n:.3f} right {right / max(1, answers):.4f} ranking {ranking / n:.2f}")
         memory = torch.cuda.max_memory_allocated() / 2 ** 30 if self.device == "cuda" else 0
-        print(f"{time.time() - self.start:6.1f} s  {'  '.join(parts)}  rate {self.factor(planned):.2f}  "
+        print(f"{time.time() - self.start:6.1f} s, waited {self.waited:.1f} s  {'  '.join(parts)}  rate {self.factor(planned):.2f}  "
               f"{speed / 1e6:.3f} Mtok/s  {memory:.0f} GiB", flush=True)
 
 
