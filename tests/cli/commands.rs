@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use foveal::built_in;
+use foveal::model::ModelConfig;
+use foveal::weights::Checkpoint;
 use serde_json::Value;
 
 use super::{checkpoint, devices, foveal, foveal_with_input, program};
@@ -127,15 +130,50 @@ fn an_answer_ends_at_a_stop_text() {
     assert_eq!(foveal(&["generate", "--prompt", "x", "--stop", ""]).code, Some(2));
 }
 
+/// The built-in model with plain numbers in place of its integers, so that it can be quantised.
+fn plain_built_in() -> tempfile::TempDir {
+    let (from, folder) = (built_in::model_folder().unwrap(), tempfile::tempdir().unwrap());
+    let checkpoint = Checkpoint::open(&from).unwrap();
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    let bytes = |values: &[f32]| bytemuck::cast_slice::<f32, u8>(values).to_vec();
+    let hidden = ModelConfig::new(checkpoint.config()).unwrap().hidden_size;
+    for name in checkpoint.names() {
+        if name.contains("norm") {
+            tensors.push((name.clone(), vec![hidden], bytes(&checkpoint.vector(&name, hidden).unwrap())));
+            continue;
+        }
+        let Ok((rows, cols)) = checkpoint.shape(&name) else { continue };
+        let packed = checkpoint.rows(&name, 0..rows, None).unwrap();
+        let values: Vec<f32> = (0..rows).flat_map(|row| packed.row_f32(row)).collect();
+        tensors.push((name, vec![rows, cols], bytes(&values)));
+    }
+    assert!(tensors.len() > 40, "{} tensors", tensors.len());
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        (name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    safetensors::serialize_to_file(views, None, &folder.path().join("model.safetensors")).unwrap();
+    let mut config = checkpoint.config().clone();
+    for key in ["quantization", "quantization_config"] {
+        config.as_object_mut().unwrap().remove(key);
+    }
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(from.join(name), folder.path().join(name)).unwrap();
+    }
+    folder
+}
+
 #[test]
 fn smaller_weights_lose_little() {
     let text = tempfile::NamedTempFile::new().unwrap();
     let document = sample("memories").0;
     let end = document.char_indices().nth(4000).map_or(document.len(), |(end, _)| end);
     std::fs::write(text.path(), &document[..end]).unwrap();
+    let model = plain_built_in();
     let perplexity = |format: &str| {
-        let path = text.path().to_str().unwrap();
-        let out = foveal(&["score", "--json", "--text", path, "--quantize", format, "--device", "cpu"]).ok();
+        let (path, model) = (text.path().to_str().unwrap(), model.path().to_str().unwrap());
+        let command = ["score", "--json", "--text", path, "--model", model, "--quantize", format, "--device", "cpu"];
+        let out = foveal(&command).ok();
         serde_json::from_str::<Value>(&out).unwrap()["perplexity"].as_f64().unwrap()
     };
     let plain = perplexity("none");
