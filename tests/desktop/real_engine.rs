@@ -12,6 +12,7 @@ use foveal::desktop::store::{Action, Document, Notice, PlanState, Settings};
 use foveal::desktop::trace_data::Mode;
 use foveal::gpu::{FaultPoint, Faults};
 use foveal::trace::StepTrace;
+use serde_json::Value;
 
 use super::window::{Window, last_text};
 use crate::cli::foveal;
@@ -52,18 +53,48 @@ fn generated(folder: &Path) -> (String, Vec<StepTrace>) {
     let path = path.to_str().unwrap();
     let out =
         foveal(&["generate", "--document", path, "--prompt", QUESTION, "--temperature", "0", "--json", "--trace"]).ok();
-    let (mut text, mut steps) = (String::new(), Vec::new());
+    let (mut text, mut steps, mut block_size) = (String::new(), Vec::new(), 0);
     for line in out.lines() {
-        let event: serde_json::Value = serde_json::from_str(line).unwrap();
-        if event["event"] != "token" {
-            continue;
+        let event: Value = serde_json::from_str(line).unwrap();
+        match event["event"].as_str().unwrap() {
+            "context" => block_size = event["block_size"].as_u64().unwrap() as usize,
+            "token" | "rest" => text.push_str(event["text"].as_str().unwrap()),
+            _ => {}
         }
-        text.push_str(event["text"].as_str().unwrap());
-        if !event["trace"].is_null() {
-            steps.push(serde_json::from_value(event["trace"].clone()).unwrap());
+        if event["event"] == "token" && !event["trace"].is_null() {
+            steps.push(step(&event, block_size));
         }
     }
     (text, steps)
+}
+
+/// A step from its line, with forced and chosen blocks joined again.
+fn step(event: &Value, block_size: usize) -> StepTrace {
+    let ids = |reader: &Value, kind: &str| -> Vec<u32> { serde_json::from_value(reader[kind].clone()).unwrap() };
+    let readers = event["trace"]["readers"].as_array().unwrap();
+    let forced = ids(&readers[0], "forced");
+    let init_blocks = forced.iter().enumerate().take_while(|(index, id)| *index == **id as usize).count();
+    let local_first = forced.get(init_blocks).map_or(init_blocks, |id| *id as usize);
+    let joined = |reader: &Value| {
+        let mut all = [ids(reader, "forced"), ids(reader, "free")].concat();
+        all.sort_unstable();
+        all
+    };
+    let step = StepTrace {
+        mode: serde_json::from_value(event["mode"].clone()).unwrap(),
+        position: event["trace"]["position"].as_u64().unwrap() as usize,
+        block_size,
+        readers: readers.iter().map(joined).collect(),
+        kv_heads: readers.iter().filter(|reader| reader["layer"] == 0).count(),
+        init_blocks,
+        local_first,
+        pinned: Vec::new(),
+        excluded: Vec::new(),
+    };
+    for (index, reader) in readers.iter().enumerate() {
+        assert_eq!(step.free_blocks(index).collect::<Vec<_>>(), ids(reader, "free"));
+    }
+    step
 }
 
 #[test]
