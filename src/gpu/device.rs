@@ -209,9 +209,11 @@ impl Gpu {
         self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
     }
 
-    /// Lanes that one workgroup may have.
+    /// Lanes that one workgroup may have. What is captured is to run elsewhere too: no more than every device has.
     pub fn max_workgroup_lanes(&self) -> u32 {
-        self.limits.max_compute_invocations_per_workgroup.min(self.limits.max_compute_workgroup_size_x)
+        const EVERYWHERE: u32 = 256;
+        let own = self.limits.max_compute_invocations_per_workgroup.min(self.limits.max_compute_workgroup_size_x);
+        if self.options.capture.is_some() { own.min(EVERYWHERE) } else { own }
     }
 
     /// Bytes of memory that one workgroup may share.
