@@ -47,7 +47,7 @@
 //!   way beside it and can be switched off by name.
 //! * Storage is f16 (weights and the cache of keys and values may be integers with scales), sums are f32; the residual
 //!   stream, scores and softmax are f32.
-//! * No binding is larger than 128 MiB; no side of a dispatch larger than 65 535; no submit longer than its time budget.
+//! * Nothing needs a binding larger than 128 MiB, though steps may be longer where the device offers more; no side of a dispatch larger than 65 535; no submit longer than its time budget.
 //! * Nothing is uploaded before the memory plan fits.
 //! * Nothing about a model is hard-coded: what config.json does not say has its family's published default.
 //! * A lost device costs time, never text: what the cache held is computed again as it was, to the bit.

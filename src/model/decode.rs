@@ -24,7 +24,7 @@ use crate::kv_cache::KvCache;
 use crate::ops::matvec_add::{MatvecAdd, MatvecAddArgs};
 use crate::ops::matvec_rope_and_store::{MatvecRopeAndStore, MatvecRopeAndStoreArgs};
 use crate::ops::{
-    CacheFormat, HeadShape, Matrix, MatvecNormed, MatvecSwiglu, QuantizeRow, RoundedRow, RowLayout, swiglu,
+    CacheFormat, HeadShape, Matrix, MatvecNormed, MatvecSwiglu, OUTPUTS, QuantizeRow, RoundedRow, RowLayout, swiglu,
 };
 use crate::weights::Format;
 
@@ -128,7 +128,6 @@ impl FusedDecode {
         layers: &[Layer],
         head: &Linear,
     ) -> Result<Option<Self>> {
-        const OUTPUTS: usize = 32;
         let HeadShape { head_dim, .. } = config.heads;
         let widths = [config.hidden_size, config.intermediate_size, head_dim];
         let Some(head_layout) = layout(head) else { return Ok(None) };

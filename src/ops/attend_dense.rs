@@ -1,5 +1,5 @@
-//! Attention over every key at or before the query. Shaders: `shaders/attend_dense.wgsl`, and for chunks where the adapter
-//! has cooperative matrices `coop/attend_dense.wgsl`.
+//! Attention over every key at or before the query. Shaders: `shaders/attend_dense.wgsl`, `attend_merge.wgsl` after it for one
+//! token, and for chunks where the adapter has cooperative matrices `coop/attend_dense.wgsl`.
 
 use super::attend_merge::AttendMerge;
 use super::{CacheFormat, CachedTokens, HeadShape, RowLayout, RowTarget};

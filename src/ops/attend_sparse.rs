@@ -1,4 +1,5 @@
-//! Attention over the selected blocks. Shaders: `shaders/attend_sparse.wgsl`, and for chunks where the adapter has cooperative matrices `coop/attend_sparse.wgsl`.
+//! Attention over the selected blocks. Shaders: `shaders/attend_sparse.wgsl`, `attend_merge.wgsl` after it for one token, and for
+//! chunks where the adapter has cooperative matrices `coop/attend_sparse.wgsl`.
 
 use super::attend_merge::AttendMerge;
 use super::{CacheFormat, CachedTokens, RowLayout, RowTarget, quads};

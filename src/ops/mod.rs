@@ -52,6 +52,7 @@ pub use quantize_row::{QuantizeRow, RoundedRow, RoundedRows, RowLayout};
 pub use rms_norm::RmsNorm;
 pub use rope_and_store::RopeAndStore;
 pub use row_out::RowTarget;
+pub(crate) use row_products::OUTPUTS;
 pub use score_blocks::ScoreBlocks;
 pub use select_blocks::SelectBlocks;
 pub use swiglu::Swiglu;

@@ -8,8 +8,8 @@ use crate::gpu::shader::Constant::{self, Bool, U32};
 use crate::gpu::{Binding, Gpu, Kernel, KernelSpec};
 use crate::weights::Format;
 
-/// Results of a workgroup.
-pub(super) const OUTPUTS: usize = 32;
+/// Results of a workgroup: what the kernels leave comes in multiples of this.
+pub(crate) const OUTPUTS: usize = 32;
 /// Lanes of a workgroup where the adapter has so many: sixteen teams take two rows each, all at once.
 const GROUP_SIZE: u32 = 512;
 

@@ -1,10 +1,11 @@
 //! See `ops::attend_dense`.
 
+use super::quantize_row::{self, poisoned_row};
 use super::{Comparison, Random, poisoned, read_f32, recorder, upload_cache, upload_f16};
 use crate::error::Result;
 use crate::gpu::{Element, Gpu};
 use crate::ops::attend_dense::{AttendDense, AttendDenseArgs};
-use crate::ops::{CacheFormat, HeadShape};
+use crate::ops::{CacheFormat, HeadShape, RowLayout, RowTarget};
 use crate::reference::{self, AttendDenseShape};
 
 /// `tokens` from position `start` on, by the kernels of prefill or, for one token, of decoding.
@@ -37,7 +38,7 @@ pub fn check(
         tokens,
     };
     let mut recorder = recorder(gpu)?;
-    let op = AttendDense::new(gpu, shape, cache, &[])?;
+    let op = AttendDense::new(gpu, shape, cache, &RowLayout::ALL)?;
     if decode {
         op.record_decode(gpu, &mut recorder, &args)?;
     } else {
@@ -47,5 +48,14 @@ pub fn check(
     let expected = reference::attend_dense(&queries, &keys, &values, shape);
     // f16 output, and weights whose sum is taken in another order; cooperative matrices take the weights as f16.
     let absolute = if gpu.features.coop.is_some() { 2e-3 } else { 1e-3 };
-    Comparison::of("out", &read_f32(gpu, &mut recorder, &out)?, &expected, (absolute, 2e-3))
+    let got = read_f32(gpu, &mut recorder, &out)?;
+    let mut comparison = Comparison::of("out", &got, &expected, (absolute, 2e-3))?;
+    // A decode step may leave its row as integers too.
+    for layout in RowLayout::ALL.into_iter().filter(|_| decode) {
+        let row = poisoned_row(gpu, heads * head_dim, layout)?;
+        let args = AttendDenseArgs { out: RowTarget { floats: &out, rounded: Some(&row) }, ..args };
+        op.record_decode(gpu, &mut recorder, &args)?;
+        comparison = comparison.and(quantize_row::compare(gpu, &mut recorder, &row, &got)?);
+    }
+    Ok(comparison)
 }
