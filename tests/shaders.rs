@@ -56,6 +56,9 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
             ),
             &[("SUBGROUP", U32(32))],
         ),
+        "tile_cache" => {
+            with(sets(&["HEAD_DIM", "M"], &[&[32, 8], &[96, 16], &[128, 8], &[128, 16]]), &[("GROUP_SIZE", U32(256))])
+        }
         "quantize_row" => with(sets(&["GROUP_SIZE", "CHUNK"], &[&[64, 16], &[64, 32]]), &[("SPLIT", Bool(true))]),
         "matmul" => sets(&["COLS", "GROUP"], &[&[128, 16], &[4096, 128]]),
         "matmul_int8" => sets(&["COLS", "GROUP"], &[&[128, 32], &[4096, 128]]),
@@ -106,20 +109,37 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
         "coop/score_blocks" => {
             sparse_sets(false).into_iter().filter(|set| value(set, "GROUP").is_multiple_of(value(set, "M"))).collect()
         }
-        "coop/attend_sparse" => sparse_sets(false).into_iter().filter(|set| value(set, "GROUP") <= 16).collect(),
-        "coop/attend_dense" => {
-            // Four tokens stage a whole tile at a time.
-            let mut sets: Vec<Constants> =
-                sparse_sets(false).into_iter().filter(|set| value(set, "GROUP") <= 16).collect();
-            for set in &mut sets {
-                let (keys, side) = (value(set, "KEYS"), value(set, "M"));
-                set.retain(|(name, _)| !["TOKENS", "STAGED", "STAGED_TILES"].contains(name));
-                set.extend([("TOKENS", U32(4)), ("STAGED", U32(keys)), ("STAGED_TILES", U32(keys / side))]);
-            }
-            sets
+        "coop/attend_sparse" => {
+            let passes = [(true, 4), (false, 1)]
+                .map(|(forced, tokens)| with(attend_coop_sets(forced, tokens), &[("FORCED", Bool(forced))]));
+            passes.concat()
         }
+        "coop/attend_dense" => attend_coop_sets(true, 4),
         _ => return None,
     })
+}
+
+/// For workgroups of so many tokens, that share what is staged or have each their own.
+fn attend_coop_sets(staged: bool, tokens: u32) -> Vec<Constants> {
+    let mut sets: Vec<Constants> = sparse_sets(false).into_iter().filter(|set| value(set, "GROUP") <= 16).collect();
+    for set in &mut sets {
+        let (keys, head_dim, side) = (value(set, "KEYS"), value(set, "HEAD_DIM"), value(set, "M"));
+        let lanes = tokens * value(set, "SUBGROUP");
+        let padded = (keys * (head_dim / 4 + 2)).max(head_dim * (keys / 4 + 2));
+        let (stage, loads) = if staged { (padded, (keys * head_dim / 4).div_ceil(lanes)) } else { (1, 0) };
+        let early = u32::from(!staged);
+        let numbers = [
+            ("TOKENS", tokens),
+            ("STAGE", stage),
+            ("LOADS", loads),
+            ("STAGED", 1 - early),
+            ("DIRECT", early),
+            ("EARLY", early),
+            ("LATE", keys / side - early),
+        ];
+        set.extend(numbers.map(|(name, number)| (name, U32(number))));
+    }
+    sets
 }
 
 /// Every shape of heads with small and with the published blocks, and both sizes of cooperative matrices. `by_quads` says
@@ -153,11 +173,7 @@ fn sparse_sets(by_quads: bool) -> Vec<Constants> {
                     ("SUBGROUP", subgroup),
                     ("ROW_TILES", row_tiles),
                     ("KEYS", keys),
-                    ("TOKENS", 1),
-                    ("STAGED", side),
-                    ("STAGED_TILES", 1),
                     ("VECTORS", keys / 8),
-                    ("LOADS", (side * head_dim / 4).div_ceil(subgroup)),
                     ("TURNS", (2 * row_tiles * side).div_ceil(subgroup)),
                     ("OWN_TILES", 2),
                     ("SCORE_LOADS", 4 * head_dim / subgroup),

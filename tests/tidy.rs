@@ -15,6 +15,7 @@ const SHARED: &[&str] = &[
     "matrix",
     "row_out",
     "row_products",
+    "attend_coop",
     "attend_merge",
     "rounded",
     "sparse_shapes",

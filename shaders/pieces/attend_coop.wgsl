@@ -1,13 +1,14 @@
 // attend_coop: running softmax attention of one token per subgroup with cooperative matrices.
 //
-// A workgroup takes TOKENS neighbouring tokens, that read the same slots of the cache, and one KV head. The heads of a
-// token's group are the rows of its tile (padded to whole matrices), KEYS slots the columns. Slots are walked from the
-// end, because a query's own neighbourhood usually has the largest scores. Keys, then values, pass through workgroup
-// memory, STAGED slots at a time, and the next are loaded while matrices are multiplied. Staging matters: a matrix
-// loaded straight from the cache costs scattered reads of 4 bytes (keys) or 2 (values), 27 TFLOP/s on an H200; staged,
-// dense attention reaches 103. There keys and scores in workgroup memory bound it, not the products. Values turned while they
-// are staged, so that a matrix of them is read 4 bytes at a time, gave dense attention 4 % and cost sparse attention 40 %,
-// whose workgroups are bound by their registers.
+// A workgroup takes TOKENS neighbouring tokens and one KV head. The heads of a token's group are the rows of its tile (padded
+// to whole matrices), KEYS slots the columns. Slots are walked from the end, because a query's own neighbourhood usually has
+// the largest scores.
+//
+// Keys and values come as tile_cache.wgsl lays them out, a matrix in one piece. STAGED (1 or 0): tokens that read the same
+// slots share them through workgroup memory; keys, then values, are copied there whole, and the next are under way while
+// matrices are multiplied. DIRECT (0 or 1): every token has its own slots, and a matrix goes straight into registers; those of
+// the first EARLY * M slots are asked for before the barriers that they would have to wait behind, which is worth 5 %.
+// Two tokens for each subgroup, so that a matrix serves both, need more registers than there are: a third slower.
 //
 // Scores and weights pass through workgroup memory, because the elements of a matrix cannot be touched. Weights are
 // exp(score - reference) in f16, where the reference is the row's maximum when it was last taken. It is taken again,
@@ -15,13 +16,15 @@
 // 2981, far inside f16, and the sums are f32, so nothing is lost. Slots past the query have weight 0.
 //
 // The kernel says what a slot is: `slots(position)` how many a query reads, `slot_origin(token, kv_head, slot)` which token
-// of the cache is the first of STAGED slots.
+// of the cache is the first of the KEYS slots from `slot` on; and what becomes of the result: `leave(row, column, four,
+// of_row)` gets four sums of a (token, head) row, and of that row the reference and the sum of weights.
 //
 //#import numbers                     LOWEST
-//#const  TOKENS STAGED M SUBGROUP HEADS GROUP HEAD_DIM SCALE ROW_TILES PARTS PER_PART KEYS STAGED_TILES VECTORS LOADS TURNS
-//        GROUP at most 16; ROW_TILES = GROUP / M rounded up; a head is PARTS parts of PER_PART matrices, no wider than
-//        KEYS; STAGED_TILES = STAGED / M; VECTORS = KEYS / 8; LOADS = STAGED * HEAD_DIM / 4 / LANES; TURNS = 2 * ROWS /
-//        SUBGROUP rounded up
+//#const  STAGED DIRECT TOKENS M SUBGROUP HEADS GROUP HEAD_DIM SCALE ROW_TILES DEPTHS PARTS PER_PART KEYS VECTORS TURNS
+//#const  LOADS STAGE EARLY LATE
+//        GROUP at most 16; ROW_TILES = GROUP / M rounded up; a head is DEPTHS matrices, in PARTS parts of PER_PART that are
+//        no wider than KEYS; VECTORS = KEYS / 8; TURNS = 2 * ROWS / SUBGROUP rounded up; KEYS = (EARLY + LATE) * M; STAGED:
+//        LOADS = KEYS * HEAD_DIM / 4 / LANES, STAGE = the vectors of keys or values with padding, EARLY = 0
 
 const LANES: u32 = TOKENS * SUBGROUP;
 const KV_HEADS: u32 = HEADS / GROUP;
@@ -29,28 +32,35 @@ const ROWS: u32 = ROW_TILES * M;
 const VECS: u32 = HEAD_DIM / 4u;
 const PART: u32 = PER_PART * M / 4u;       // vectors of a head that pass through memory at a time
 const RISE: f32 = 8.0;
-// All pitches are in vectors; two of padding keep the rows in different banks and the matrices aligned to 16 bytes.
-const PITCH: u32 = VECS + 2u;
+// Pitches are in vectors; two of padding keep the rows in different banks and the matrices aligned to 16 bytes.
 const SCORE_PITCH: u32 = KEYS / 4u + 2u;
+const KEY_PITCH: u32 = VECS + 2u;          // staged: a slot's dimensions
+const VALUE_PITCH: u32 = KEYS / 4u + 2u;   // staged: a dimension's slots
+const TILE_PITCH: u32 = M / 4u;
+const TILE_VECS: u32 = M * M / 4u;
 // Two lanes share a row of scores, each takes every other vector.
 const ITEMS: u32 = 2u * ROWS;
 
-var<workgroup> cached: array<vec4<f16>, STAGED * PITCH>;
+var<workgroup> staged: array<vec4<f16>, STAGE>;
 var<workgroup> scores: array<vec4<f32>, TOKENS * ROWS * SCORE_PITCH>;
 var<workgroup> weights: array<vec4<f16>, TOKENS * ROWS * SCORE_PITCH>;
 var<workgroup> row_sums: array<f32, TOKENS * ROWS>;
+var<workgroup> row_references: array<f32, TOKENS * ROWS>;
 var<workgroup> row_factors: array<f32, TOKENS * ROWS>;
 var<workgroup> risen: u32;
 
 fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
     let kv_head = group.y;
-    // Tokens past the last repeat it and are not stored.
-    let token = min(group.x * TOKENS + subgroup, params.tokens - 1u);
-    let last_position = params.start + min(group.x * TOKENS + TOKENS, params.tokens) - 1u;
+    // The first workgroup of a chunk may begin before it.
+    let place = i32(group.x * TOKENS + subgroup) - i32(params.lead);
+    // Tokens outside the chunk repeat its first or last and are not stored.
+    let token = u32(clamp(place, 0, i32(params.tokens) - 1));
+    let stored = place >= 0 && place < i32(params.tokens);
+    let head_base = token * HEADS + kv_head * GROUP;
     let end = slots(params.start + token);
+    let last_position = params.start + min(group.x * TOKENS + TOKENS - params.lead, params.tokens) - 1u;
     let steps = (slots(last_position) + KEYS - 1u) / KEYS;
     let base = subgroup * ROWS * SCORE_PITCH;
-    let head_base = token * HEADS + kv_head * GROUP;
     if lane == 0u {
         risen = 0u;
     }
@@ -82,49 +92,78 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
     reference[@t] = LOWEST;
     weight_sum[@t] = 0.0;
     //#end
-    let place = Place(kv_head * params.capacity, last_position, lane);
-    let start = slot_origin(token, kv_head, (steps - 1u) * KEYS);
+    let cache = kv_head * params.capacity;
+    var next_tile = (cache + slot_origin(token, kv_head, max(steps, 1u) * KEYS - KEYS)) * VECS;
     //#repeat i LOADS
-    var next_@i = keys[item_source(place, start, @iu)];
+    var next_@i = keys[next_tile + lane + @iu * LANES];
+    //#end
+    //#repeat j EARLY
+    //#repeat p PARTS
+    //#repeat e PER_PART
+    let first_at_@j_@p_@e = next_tile + (@j * DEPTHS + @p * PER_PART + @e) * TILE_VECS;
+    var early_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&keys[first_at_@j_@p_@e], TILE_PITCH);
+    //#end
+    //#end
     //#end
     for (var step = 0u; step < steps; step++) {
         let first = (steps - 1u - step) * KEYS;
-        for (var staged = 0u; staged < KEYS; staged += STAGED) {
-            workgroupBarrier();
-            //#repeat i LOADS
-            cached[item_target(lane, @iu)] = next_@i;
-            //#end
-            if staged + STAGED < KEYS {
-                let origin = slot_origin(token, kv_head, first + staged + STAGED);
-                //#repeat i LOADS
-                next_@i = keys[item_source(place, origin, @iu)];
-                //#end
-            } else {
-                let origin = slot_origin(token, kv_head, first);
-                //#repeat i LOADS
-                next_@i = values[item_source(place, origin, @iu)];
-                //#end
-            }
-            workgroupBarrier();
-            //#repeat j STAGED_TILES
-            //#repeat r ROW_TILES
-            var products_@j_@r: coop_matMxM<f32, C>;
-            //#end
-            //#repeat p PARTS
-            //#repeat e PER_PART
-            let key_at_@j_@p_@e = (@j * M) * PITCH + (@p * PER_PART + @e) * M / 4u;
-            let key_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&cached[key_at_@j_@p_@e], PITCH);
-            //#repeat r ROW_TILES
-            products_@j_@r = coopMultiplyAdd(heads_@r_@p_@e, key_@j_@p_@e, products_@j_@r);
-            //#end
-            //#end
-            //#end
-            //#repeat r ROW_TILES
-            let score_at_@j_@r = base + @r * M * SCORE_PITCH + (staged + @j * M) / 4u;
-            coopStoreT(products_@j_@r, &scores[score_at_@j_@r], SCORE_PITCH);
-            //#end
-            //#end
-        }
+        let tile = next_tile;
+        //#repeat s STAGED
+        workgroupBarrier();
+        //#repeat i LOADS
+        staged[key_place(lane + @iu * LANES)] = next_@i;
+        next_@i = values[tile + lane + @iu * LANES];
+        //#end
+        workgroupBarrier();
+        //#end
+        //#repeat j EARLY
+        //#repeat r ROW_TILES
+        var early_products_@j_@r: coop_matMxM<f32, C>;
+        //#end
+        //#repeat p PARTS
+        //#repeat e PER_PART
+        //#repeat r ROW_TILES
+        early_products_@j_@r = coopMultiplyAdd(heads_@r_@p_@e, early_@j_@p_@e, early_products_@j_@r);
+        //#end
+        //#end
+        //#end
+        //#repeat r ROW_TILES
+        let early_score_at_@j_@r = base + @r * M * SCORE_PITCH + @j * M / 4u;
+        coopStoreT(early_products_@j_@r, &scores[early_score_at_@j_@r], SCORE_PITCH);
+        //#end
+        //#end
+        //#repeat j LATE
+        //#repeat r ROW_TILES
+        var products_@j_@r: coop_matMxM<f32, C>;
+        //#end
+        //#repeat p PARTS
+        //#repeat e PER_PART
+        //#repeat s STAGED
+        let key_at_@j_@p_@e = @j * M * KEY_PITCH + (@p * PER_PART + @e) * TILE_PITCH;
+        let key_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&staged[key_at_@j_@p_@e], KEY_PITCH);
+        //#end
+        //#repeat s DIRECT
+        let key_at_@j_@p_@e = tile + ((EARLY + @j) * DEPTHS + @p * PER_PART + @e) * TILE_VECS;
+        let key_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&keys[key_at_@j_@p_@e], TILE_PITCH);
+        //#end
+        //#repeat r ROW_TILES
+        products_@j_@r = coopMultiplyAdd(heads_@r_@p_@e, key_@j_@p_@e, products_@j_@r);
+        //#end
+        //#end
+        //#end
+        //#repeat r ROW_TILES
+        let score_at_@j_@r = base + @r * M * SCORE_PITCH + (EARLY + @j) * M / 4u;
+        coopStoreT(products_@j_@r, &scores[score_at_@j_@r], SCORE_PITCH);
+        //#end
+        //#end
+        //#repeat j EARLY
+        //#repeat p PARTS
+        //#repeat e PER_PART
+        let value_early_at_@j_@p_@e = tile + (@j * DEPTHS + @p * PER_PART + @e) * TILE_VECS;
+        early_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&values[value_early_at_@j_@p_@e], TILE_PITCH);
+        //#end
+        //#end
+        //#end
         workgroupBarrier();
 
         //#repeat t TURNS
@@ -188,40 +227,51 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
             }
         }
 
-        for (var staged = 0u; staged < KEYS; staged += STAGED) {
-            workgroupBarrier();
-            //#repeat i LOADS
-            cached[item_target(lane, @iu)] = next_@i;
-            //#end
-            if staged + STAGED < KEYS {
-                let origin = slot_origin(token, kv_head, first + staged + STAGED);
-                //#repeat i LOADS
-                next_@i = values[item_source(place, origin, @iu)];
-                //#end
-            } else {
-                // After the last tile the first one again, in vain.
-                let origin = slot_origin(token, kv_head, max(first, KEYS) - KEYS);
-                //#repeat i LOADS
-                next_@i = keys[item_source(place, origin, @iu)];
-                //#end
-            }
-            workgroupBarrier();
-            //#repeat j STAGED_TILES
-            //#repeat r ROW_TILES
-            let weight_at_@j_@r = base + @r * M * SCORE_PITCH + (staged + @j * M) / 4u;
-            let weight_@j_@r = coopLoadT<coop_matMxM<f16, A>>(&weights[weight_at_@j_@r], SCORE_PITCH);
-            //#end
-            //#repeat p PARTS
-            //#repeat e PER_PART
-            let value_at_@j_@p_@e = (@j * M) * PITCH + (@p * PER_PART + @e) * M / 4u;
-            let value_@j_@p_@e = coopLoadT<coop_matMxM<f16, B>>(&cached[value_at_@j_@p_@e], PITCH);
-            //#repeat r ROW_TILES
-            sums_@r_@p_@e = coopMultiplyAdd(weight_@j_@r, value_@j_@p_@e, sums_@r_@p_@e);
-            //#end
-            //#end
-            //#end
-            //#end
-        }
+        // After the last tile the first one again, in vain.
+        next_tile = (cache + slot_origin(token, kv_head, max(first, KEYS) - KEYS)) * VECS;
+        //#repeat s STAGED
+        //#repeat i LOADS
+        staged[value_place(lane + @iu * LANES)] = next_@i;
+        next_@i = keys[next_tile + lane + @iu * LANES];
+        //#end
+        workgroupBarrier();
+        //#end
+        //#repeat j EARLY
+        //#repeat r ROW_TILES
+        let early_weight_at_@j_@r = base + @r * M * SCORE_PITCH + @j * M / 4u;
+        let early_weight_@j_@r = coopLoadT<coop_matMxM<f16, A>>(&weights[early_weight_at_@j_@r], SCORE_PITCH);
+        //#end
+        //#repeat p PARTS
+        //#repeat e PER_PART
+        //#repeat r ROW_TILES
+        sums_@r_@p_@e = coopMultiplyAdd(early_weight_@j_@r, early_@j_@p_@e, sums_@r_@p_@e);
+        //#end
+        let key_early_at_@j_@p_@e = next_tile + (@j * DEPTHS + @p * PER_PART + @e) * TILE_VECS;
+        early_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&keys[key_early_at_@j_@p_@e], TILE_PITCH);
+        //#end
+        //#end
+        //#end
+        //#repeat j LATE
+        //#repeat r ROW_TILES
+        let weight_at_@j_@r = base + @r * M * SCORE_PITCH + (EARLY + @j) * M / 4u;
+        let weight_@j_@r = coopLoadT<coop_matMxM<f16, A>>(&weights[weight_at_@j_@r], SCORE_PITCH);
+        //#end
+        //#repeat p PARTS
+        //#repeat e PER_PART
+        //#repeat s STAGED
+        let value_at_@j_@p_@e = (@p * PER_PART + @e) * M * VALUE_PITCH + @j * TILE_PITCH;
+        let value_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&staged[value_at_@j_@p_@e], VALUE_PITCH);
+        //#end
+        //#repeat s DIRECT
+        let value_at_@j_@p_@e = tile + ((EARLY + @j) * DEPTHS + @p * PER_PART + @e) * TILE_VECS;
+        let value_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&values[value_at_@j_@p_@e], TILE_PITCH);
+        //#end
+        //#repeat r ROW_TILES
+        sums_@r_@p_@e = coopMultiplyAdd(weight_@j_@r, value_@j_@p_@e, sums_@r_@p_@e);
+        //#end
+        //#end
+        //#end
+        //#end
     }
 
     //#repeat t TURNS
@@ -229,6 +279,7 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
     let sum_@t = weight_sum[@t] + subgroupShuffleXor(weight_sum[@t], 1u);
     if item_@t < ITEMS && item_@t % 2u == 0u {
         row_sums[subgroup * ROWS + item_@t / 2u] = sum_@t;
+        row_references[subgroup * ROWS + item_@t / 2u] = reference[@t];
     }
     //#end
     //#repeat p PARTS
@@ -240,28 +291,23 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
     //#end
     //#end
     workgroupBarrier();
-    if group.x * TOKENS + subgroup < params.tokens {
+    if stored {
         store(head_base, base, subgroup, @p * PART, sublane);
     }
     //#end
 }
 
-// What a lane needs to find what it stages.
-struct Place {
-    cache: u32,          // first token of the KV head
-    last_position: u32,
-    lane: u32,
+// Where the tiles' vectors go: keys as a row for each slot, values as a row for each dimension.
+fn key_place(vector: u32) -> u32 {
+    let matrix = vector / TILE_VECS;
+    let row = vector % TILE_VECS / TILE_PITCH;
+    return (matrix / DEPTHS * M + row) * KEY_PITCH + matrix % DEPTHS * TILE_PITCH + vector % TILE_PITCH;
 }
 
-// The lane's `item`th vector of the STAGED tokens from `origin` on; past the query the query's own again.
-fn item_source(place: Place, origin: u32, item: u32) -> u32 {
-    let index = place.lane + item * LANES;
-    return (place.cache + min(origin + index / VECS, place.last_position)) * VECS + index % VECS;
-}
-
-fn item_target(lane: u32, item: u32) -> u32 {
-    let index = lane + item * LANES;
-    return index / VECS * PITCH + index % VECS;
+fn value_place(vector: u32) -> u32 {
+    let matrix = vector / TILE_VECS;
+    let row = vector % TILE_VECS / TILE_PITCH;
+    return (matrix % DEPTHS * M + row) * VALUE_PITCH + matrix / DEPTHS * TILE_PITCH + vector % TILE_PITCH;
 }
 
 // A part of the token's queries into the weights' memory: rows past the group are zero.
@@ -286,7 +332,7 @@ fn rescale(base: u32, subgroup: u32, sublane: u32) {
 fn store(head_base: u32, base: u32, subgroup: u32, part: u32, sublane: u32) {
     for (var item = sublane; item < GROUP * PART; item += SUBGROUP) {
         let row = item / PART;
-        let four = scores[base + row * SCORE_PITCH + item % PART] / row_sums[subgroup * ROWS + row];
-        out[(head_base + row) * VECS + part + item % PART] = vec4<f16>(four);
+        let of_row = vec2(row_references[subgroup * ROWS + row], row_sums[subgroup * ROWS + row]);
+        leave(head_base + row, part + item % PART, scores[base + row * SCORE_PITCH + item % PART], of_row);
     }
 }

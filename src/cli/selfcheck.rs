@@ -1,5 +1,6 @@
 //! `foveal selfcheck`: does this machine's driver compute what it should? A table of every op, variant by variant.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -13,6 +14,8 @@ use crate::selfcheck::{cases, variants};
 
 #[derive(Debug, Args)]
 pub(super) struct SelfcheckArguments {
+    /// Check only these operations, for example attend_sparse
+    ops: Vec<String>,
     #[command(flatten)]
     device: DeviceArguments,
 }
@@ -26,6 +29,12 @@ pub(super) fn run(arguments: &SelfcheckArguments, terminal: &mut Terminal) -> Re
             return Err(Error::Usage { what: "--device".into(), expected, found: "cpu".into() });
         }
     };
+    let known: BTreeSet<&str> = cases().iter().map(|case| case.op).collect();
+    if let Some(unknown) = arguments.ops.iter().find(|op| !known.contains(op.as_str())) {
+        let expected = format!("one of {}", known.into_iter().collect::<Vec<_>>().join(", "));
+        return Err(Error::Usage { what: "operation".into(), expected, found: format!("\"{unknown}\"") });
+    }
+    let wanted = |op: &str| arguments.ops.is_empty() || arguments.ops.iter().any(|name| name == op);
     // For tests/dawn, which runs the same kernels on another implementation of WebGPU.
     let capture = std::env::var_os("FOVEAL_CAPTURE").map(std::path::PathBuf::from);
     // Compiled anew each time: a stale cache of pipelines is one of the things that may be wrong.
@@ -36,7 +45,7 @@ pub(super) fn run(arguments: &SelfcheckArguments, terminal: &mut Terminal) -> Re
         let title = format!("{} ({}, {}), {variant}", adapter.name, adapter.backend, adapter.driver);
         terminal.line(&escape(&title))?;
         terminal.line(&format!("  {:<16}{:<32}{:>14}{:>12}", "op", "case", "largest error", "of allowed"))?;
-        for case in cases() {
+        for case in cases().into_iter().filter(|case| wanted(case.op)) {
             count += 1;
             let (figures, verdict) = match case.run(&gpu) {
                 Ok(comparison) => {

@@ -382,6 +382,7 @@ impl Model {
         let dense = AttendDenseArgs {
             queries: &s.queries,
             cache: &cache.tokens,
+            tiles: s.tiles.as_ref(),
             partial: &s.partial,
             out,
             start: step.start,

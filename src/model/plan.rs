@@ -4,9 +4,9 @@ use super::config::ModelConfig;
 use super::scratch::Scratch;
 use crate::error::{Error, Result};
 use crate::gpu::adapter::AdapterSummary;
-use crate::gpu::{Gpu, Recorder};
+use crate::gpu::{Features, Gpu, Recorder};
 use crate::kv_cache::KvCache;
-use crate::ops::{CacheFormat, Matmul};
+use crate::ops::{CacheFormat, CacheTiles, Matmul};
 
 /// Bytes by purpose, for a context and a chunk size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +140,8 @@ struct Room {
     chunk: usize,
     /// Prompts are multiplied as integers, which take memory of their own.
     rounds: bool,
+    /// Decide whether attention wants the cache as matrices.
+    features: Features,
 }
 
 impl Room {
@@ -156,6 +158,7 @@ impl Room {
             binding: gpu.max_binding_bytes(),
             chunk,
             rounds: Matmul::rounds(gpu),
+            features: gpu.features.clone(),
         }
     }
 
@@ -163,6 +166,7 @@ impl Room {
     fn plan(&self, config: &ModelConfig, weights: u64, cache: (CacheFormat, usize), chunk: usize) -> MemoryPlan {
         let mut plan = MemoryPlan::new(config, weights, cache, chunk);
         plan.scratch += if self.rounds { Scratch::rounded_bytes(config, chunk) } else { 0 };
+        plan.scratch += CacheTiles::bytes(&self.features, config.heads, plan.capacity());
         plan
     }
 }
@@ -243,7 +247,14 @@ mod tests {
 
     /// A card of its own, whose free memory nobody can ask for.
     fn card() -> Room {
-        Room { adapter: "card".into(), available: None, binding: 128 << 20, chunk: 2048, rounds: false }
+        Room {
+            adapter: "card".into(),
+            available: None,
+            binding: 128 << 20,
+            chunk: 2048,
+            rounds: false,
+            features: Features::default(),
+        }
     }
 
     fn plan(room: &Room, kv_heads: usize, context: usize) -> MemoryPlan {

@@ -9,7 +9,7 @@ use crate::kv_cache::KvCache;
 use crate::ops::attend_dense::AttendDense;
 use crate::ops::attend_sparse::AttendSparse;
 use crate::ops::top_logits::{TopLogitsScratch, WORDS};
-use crate::ops::{Matmul, RoundedRows};
+use crate::ops::{CacheTiles, Matmul, RoundedRows};
 
 /// Tensors that one step after another writes over. `tokens` is the chunk size.
 pub(crate) struct Scratch {
@@ -29,6 +29,8 @@ pub(crate) struct Scratch {
     pub(crate) attended: Activations,
     /// see `AttendDense::partial_shape`
     pub(crate) partial: Tensor,
+    /// One layer's keys and values for the attention of a chunk, where that is by cooperative matrices.
+    pub(crate) tiles: Option<CacheTiles>,
     pub(crate) sparse: SparseScratch,
     /// (tokens, hidden) f32, what a block adds to the stream
     pub(crate) delta: Tensor,
@@ -79,7 +81,7 @@ impl SparseScratch {
             lse: values("lse", ops.score_blocks.lse_len(rows, capacity))?,
             scores: gpu.tensor("scores", &ops.score_blocks.scores_shape(rows, capacity), Element::F32)?,
             ids: gpu.tensor("ids", &ops.select_blocks.ids_shape(rows), Element::U32)?,
-            partials: values("partials", ops.attend_sparse.partials_len())?,
+            partials: values("partials", ops.attend_sparse.partials_len(rows))?,
             marks: gpu.tensor("marks", &[capacity.div_ceil(config.sparse.settings.block_size)], Element::U32)?,
             selected: all_selected.parts(gpu, &list)?,
             all_selected,
@@ -104,6 +106,7 @@ impl Scratch {
             queries: tensor("queries", attention, Element::F16)?,
             attended: Activations::new(gpu, "attended", rows, attention)?,
             partial: gpu.tensor("partial", &AttendDense::partial_shape(config.heads), Element::F32)?,
+            tiles: CacheTiles::new(gpu, config.heads, capacity)?,
             sparse: SparseScratch::new(gpu, config, ops, rows, capacity)?,
             delta: tensor("delta", hidden, Element::F32)?,
             gate_up: tensor("gate_up", 2 * config.intermediate_size, Element::F32)?,
@@ -150,7 +153,7 @@ impl Scratch {
             + config.heads.kv_heads * (blocks + settings.budget()) * 4
             + 12;
         let partial: usize = AttendDense::partial_shape(config.heads).iter().product();
-        let partial = partial + AttendSparse::partials_of(config.heads, settings);
+        let partial = partial + AttendSparse::partials_of(config.heads, settings, Self::rows(chunk));
         ((Self::rows(chunk) * per_token) + partial * 4 + head_rows(config) * config.vocab_size * 4) as u64
     }
 

@@ -115,6 +115,7 @@ fn attend_args<'a>(
     AttendSparseArgs {
         q: &scratch.queries,
         cache: &cache.tokens,
+        tiles: scratch.tiles.as_ref(),
         ids,
         partials: &scratch.sparse.partials,
         out,

@@ -1,14 +1,13 @@
 //! Attention over every key at or before the query. Shaders: `shaders/attend_dense.wgsl`, `attend_merge.wgsl` after it for one
 //! token, and for chunks where the adapter has cooperative matrices `coop/attend_dense.wgsl`.
 
+use super::attend_coop::{AttendCoop, Chunk, Slots};
 use super::attend_merge::AttendMerge;
-use super::{CacheFormat, CachedTokens, HeadShape, RowLayout, RowTarget};
+use super::tile_cache::MOST_KEYS;
+use super::{CacheFormat, CacheTiles, CachedTokens, HeadShape, RowLayout, RowTarget, TileCache};
 use crate::error::Result;
 use crate::gpu::shader::Constant::U32;
 use crate::gpu::{Binding, Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
-
-/// Tokens of a workgroup with cooperative matrices.
-const COOP_TOKENS: usize = 4;
 
 /// Query rows of a prefill tile.
 const PREFILL_ROWS: usize = 32;
@@ -22,7 +21,7 @@ const LEAST_KEYS: usize = 64;
 /// Dense attention for one shape of heads.
 pub struct AttendDense {
     prefill: Kernel,
-    coop: Option<Kernel>,
+    coop: Option<(TileCache, AttendCoop)>,
     split: Kernel,
     merge: AttendMerge,
     heads: HeadShape,
@@ -35,6 +34,8 @@ pub struct AttendDenseArgs<'a> {
     pub queries: &'a Tensor,
     /// Filled up to `start + tokens`.
     pub cache: &'a CachedTokens,
+    /// Scratch for a chunk, on devices that have cooperative matrices; without it they are not used.
+    pub tiles: Option<&'a CacheTiles>,
     /// See [`AttendDense::partial_shape`].
     pub partial: &'a Tensor,
     /// (tokens, heads * head_dim); the integers are for a decode step
@@ -55,14 +56,6 @@ struct Params {
     splits: u32,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct CoopParams {
-    start: u32,
-    capacity: u32,
-    tokens: u32,
-}
-
 impl AttendDense {
     /// Compiles for one shape of heads and one format of the cache. A decode step may leave integers in `layouts`.
     pub fn new(gpu: &Gpu, heads: HeadShape, cache: CacheFormat, layouts: &[RowLayout]) -> Result<Self> {
@@ -76,10 +69,7 @@ impl AttendDense {
         };
         Ok(Self {
             prefill: build("prefill", PREFILL_ROWS, tile_keys)?,
-            coop: super::attend_coop_constants(gpu, heads, cache, (COOP_TOKENS as u32, 1)).and_then(|constants| {
-                let name = "coop/attend_dense";
-                Kernel::optional(gpu, &KernelSpec { name, entry: "main", constants: &constants, pieces: &[] })
-            }),
+            coop: Self::coop(gpu, heads, cache)?,
             split: build("split", DECODE_ROWS, 32)?,
             merge: AttendMerge::new(gpu, heads, layouts)?,
             heads,
@@ -87,24 +77,29 @@ impl AttendDense {
         })
     }
 
+    /// The cooperative form, where the adapter and the sizes allow it.
+    fn coop(gpu: &Gpu, heads: HeadShape, cache: CacheFormat) -> Result<Option<(TileCache, AttendCoop)>> {
+        let slots = (Slots::Shared, MOST_KEYS as u32);
+        let attend = AttendCoop::new(gpu, ("coop/attend_dense", "main"), heads, slots, &[]);
+        Ok(TileCache::for_device(gpu, heads, cache)?.zip(attend))
+    }
+
     /// Shape of the f32 scratch that decode steps need, whatever the cache's length.
     pub fn partial_shape(heads: HeadShape) -> [usize; 2] {
         [heads.heads * MOST_SPLITS, AttendMerge::partial(heads.head_dim)]
     }
 
-    /// Appends one dispatch for many tokens.
+    /// Appends one dispatch for many tokens, or two with cooperative matrices.
     pub fn record_prefill(&self, gpu: &Gpu, recorder: &mut Recorder, args: &AttendDenseArgs<'_>) -> Result<()> {
         let params = self.check(args, 0, 0)?;
         let rows = args.tokens * self.heads.group();
         let size = [rows.div_ceil(PREFILL_ROWS) as u32, self.heads.kv_heads as u32, 1];
         let pairs = args.tokens * (args.start + args.tokens.div_ceil(2));
         let work = (pairs * self.heads.heads * self.heads.head_dim * 2) as u64;
-        if let Some(coop) = &self.coop {
-            let params = CoopParams { start: params.start, capacity: params.capacity, tokens: params.tokens };
-            let tensors =
-                [args.queries.into(), (&args.cache.keys).into(), (&args.cache.values).into(), args.out.floats.into()];
-            let size = [args.tokens.div_ceil(COOP_TOKENS) as u32, self.heads.kv_heads as u32, 1];
-            return recorder.dispatch(gpu, coop, &tensors, &params, size, work);
+        if let (Some((tile_cache, coop)), Some(tiles)) = (&self.coop, args.tiles) {
+            tile_cache.record(gpu, recorder, (args.cache, args.start + args.tokens), tiles)?;
+            let chunk = Chunk { start: args.start, tokens: args.tokens, work };
+            return coop.record(gpu, recorder, (args.queries, tiles), &[args.out.floats], &chunk);
         }
         recorder.dispatch(gpu, &self.prefill, &tensors(args), &params, size, work)
     }

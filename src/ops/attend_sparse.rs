@@ -1,10 +1,11 @@
 //! Attention over the selected blocks. Shaders: `shaders/attend_sparse.wgsl`, `attend_merge.wgsl` after it for one token, and for
 //! chunks where the adapter has cooperative matrices `coop/attend_sparse.wgsl`.
 
+use super::attend_coop::{AttendCoop, Chunk, Slots};
 use super::attend_merge::AttendMerge;
-use super::{CacheFormat, CachedTokens, RowLayout, RowTarget, quads};
+use super::{CacheFormat, CacheTiles, CachedTokens, RowLayout, RowTarget, TileCache, quads};
 use crate::error::{Error, Result};
-use crate::gpu::shader::Constant::{F32, U32};
+use crate::gpu::shader::Constant::{Bool, F32, U32};
 use crate::gpu::{Binding, Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
 use crate::sparse_settings::{HeadShape, SparseSettings};
 
@@ -16,10 +17,17 @@ pub struct AttendSparse {
     prefill: Kernel,
     decode: Kernel,
     merge: AttendMerge,
-    coop: Option<Kernel>,
+    coop: Option<Coop>,
     shape: HeadShape,
     settings: SparseSettings,
     cache: CacheFormat,
+}
+
+/// The passes of a chunk with cooperative matrices.
+struct Coop {
+    tile_cache: TileCache,
+    forced: AttendCoop,
+    chosen: AttendCoop,
 }
 
 /// What one step reads and writes.
@@ -28,9 +36,11 @@ pub struct AttendSparseArgs<'a> {
     pub q: &'a Tensor,
     /// Filled up to `start + tokens`.
     pub cache: &'a CachedTokens,
+    /// Scratch for a chunk, on devices that have cooperative matrices; without it they are not used.
+    pub tiles: Option<&'a CacheTiles>,
     /// (at least tokens, kv_heads, budget) u32, from select_blocks
     pub ids: &'a Tensor,
-    /// Scratch, f32: at least [`AttendSparse::partials_len`] values
+    /// Scratch, f32: at least [`AttendSparse::partials_len`] values for this step
     pub partials: &'a Tensor,
     /// (tokens, heads * head_dim); the integers are for a decode step
     pub out: RowTarget<'a>,
@@ -46,14 +56,6 @@ struct Params {
     start: u32,
     capacity: u32,
     tiles: u32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct CoopParams {
-    start: u32,
-    capacity: u32,
-    tokens: u32,
 }
 
 impl AttendSparse {
@@ -82,7 +84,7 @@ impl AttendSparse {
             prefill: Kernel::new(gpu, &plain("prefill"))?,
             decode: Kernel::new(gpu, &plain("decode"))?,
             merge: AttendMerge::new(gpu, shape, layouts)?,
-            coop: Self::coop(gpu, shape, settings, cache),
+            coop: Self::coop(gpu, shape, settings, cache)?,
             shape,
             settings,
             cache,
@@ -90,37 +92,46 @@ impl AttendSparse {
     }
 
     /// The cooperative form, where the adapter and the sizes allow it.
-    fn coop(gpu: &Gpu, shape: HeadShape, settings: SparseSettings, cache: CacheFormat) -> Option<Kernel> {
-        let mut constants = super::attend_coop_constants(gpu, shape, cache, (1, 4))?;
-        // What is staged at a time must not leave its block.
-        if !settings.block_size.is_multiple_of(16) {
-            return None;
-        }
-        constants.extend([("BLOCK", U32(settings.block_size as u32)), ("BUDGET", U32(settings.budget() as u32))]);
-        let spec = KernelSpec { name: "coop/attend_sparse", entry: "main", constants: &constants, pieces: &[] };
-        Kernel::optional(gpu, &spec)
+    fn coop(gpu: &Gpu, shape: HeadShape, settings: SparseSettings, cache: CacheFormat) -> Result<Option<Coop>> {
+        let block = settings.block_size as u32;
+        let pass = |forced: bool| {
+            let constants = [
+                ("FORCED", Bool(forced)),
+                ("BLOCK", U32(block)),
+                ("BUDGET", U32(settings.budget() as u32)),
+                ("INIT_BLOCKS", U32(settings.init_blocks as u32)),
+                ("LOCAL_BLOCKS", U32(settings.local_blocks() as u32)),
+            ];
+            let (entry, slots) = if forced { ("forced", Slots::Shared) } else { ("chosen", Slots::Own) };
+            AttendCoop::new(gpu, ("coop/attend_sparse", entry), shape, (slots, block), &constants)
+        };
+        let (forced, chosen) = (pass(true), pass(false));
+        let tile_cache = TileCache::for_device(gpu, shape, cache)?;
+        let (Some(tile_cache), Some(forced), Some(chosen)) = (tile_cache, forced, chosen) else { return Ok(None) };
+        Ok(Some(Coop { tile_cache, forced, chosen }))
     }
 
-    /// Values of scratch that the decode of a token needs, at any depth.
-    pub fn partials_len(&self) -> usize {
-        Self::partials_of(self.shape, &self.settings)
+    /// Values of scratch that steps of up to `tokens` tokens need, at any depth.
+    pub fn partials_len(&self, tokens: usize) -> usize {
+        Self::partials_of(self.shape, &self.settings, tokens)
     }
 
     /// The same before anything is compiled.
-    pub fn partials_of(shape: HeadShape, settings: &SparseSettings) -> usize {
-        shape.heads * settings.first_choice().div_ceil(TILE) * AttendMerge::partial(shape.head_dim)
+    pub fn partials_of(shape: HeadShape, settings: &SparseSettings, tokens: usize) -> usize {
+        let decode = shape.heads * settings.first_choice().div_ceil(TILE) * AttendMerge::partial(shape.head_dim);
+        decode.max(tokens * shape.heads * 2)
     }
 
-    /// Appends one dispatch for a chunk.
+    /// Appends one dispatch for a chunk, or three with cooperative matrices.
     pub fn record_prefill(&self, gpu: &Gpu, recorder: &mut Recorder, args: &AttendSparseArgs<'_>) -> Result<()> {
         let capacity = self.check(args)?;
         let slots: usize = (args.start..args.start + args.tokens).map(|position| self.slots(position)).sum();
-        if let Some(kernel) = &self.coop {
-            let params = CoopParams { start: args.start as u32, capacity: capacity as u32, tokens: args.tokens as u32 };
-            let (keys, values) = (&args.cache.keys, &args.cache.values);
-            let tensors = [args.q.into(), keys.into(), values.into(), args.ids.into(), args.out.floats.into()];
-            let size = [args.tokens as u32, self.shape.kv_heads as u32, 1];
-            return recorder.dispatch(gpu, kernel, &tensors, &params, size, self.work(slots));
+        if let (Some(coop), Some(tiles)) = (&self.coop, args.tiles) {
+            coop.tile_cache.record(gpu, recorder, (args.cache, args.start + args.tokens), tiles)?;
+            let more = [args.ids, args.partials, args.out.floats];
+            let chunk = Chunk { start: args.start, tokens: args.tokens, work: self.work(slots) };
+            coop.forced.record(gpu, recorder, (args.q, tiles), &more, &chunk)?;
+            return coop.chosen.record(gpu, recorder, (args.q, tiles), &more, &chunk);
         }
         let params = Params { start: args.start as u32, capacity: capacity as u32, tiles: 0 };
         let size = [args.tokens as u32, self.head_tiles() as u32, 1];
@@ -169,7 +180,7 @@ impl AttendSparse {
         super::expect_heads("attend_sparse out", args.out.floats, args.tokens, heads * head_dim)?;
         let ids = [args.tokens, kv_heads, self.settings.budget()];
         super::expect_rows_of("attend_sparse ids", args.ids, &ids, Element::U32)?;
-        let needed = self.partials_len();
+        let needed = self.partials_len(args.tokens);
         if args.partials.element != Element::F32 || args.partials.len() < needed {
             let found = format!("{:?}", args.partials.shape);
             return Err(Error::shape("attend_sparse partials", format!("{needed} of F32"), found));

@@ -4,6 +4,7 @@
 
 pub mod add_rms_norm;
 pub mod argmax;
+mod attend_coop;
 pub mod attend_dense;
 mod attend_merge;
 pub mod attend_sparse;
@@ -29,6 +30,7 @@ pub mod score_blocks;
 pub mod select_blocks;
 mod sparse_shapes;
 pub mod swiglu;
+pub mod tile_cache;
 pub mod top_logits;
 
 pub use crate::sparse_settings::HeadShape;
@@ -56,58 +58,16 @@ pub(crate) use row_products::OUTPUTS;
 pub use score_blocks::ScoreBlocks;
 pub use select_blocks::SelectBlocks;
 pub use swiglu::Swiglu;
+pub use tile_cache::{CacheTiles, TileCache};
 pub use top_logits::TopLogits;
 
 use sparse_shapes::{expect_heads, expect_rows_of, quads, score_strides};
 
 use crate::error::{Error, Result};
-use crate::gpu::shader::Constant::{self, F32, U32};
-use crate::gpu::{Element, Gpu, Tensor};
+use crate::gpu::{Element, Tensor};
 
 /// Lanes of a workgroup for ops that walk a row together.
 pub(crate) const ROW_GROUP: u32 = 256;
-
-/// What the `attend_coop` piece is compiled with for workgroups of `tokens` tokens that stage a `parts`th of a tile at a
-/// time, where the adapter, the shape and the cache allow it: matrices are loaded from the cache as they lie there, so it
-/// must have 16-bit floats.
-fn attend_coop_constants(
-    gpu: &Gpu,
-    shape: HeadShape,
-    cache: CacheFormat,
-    (tokens, parts): (u32, u32),
-) -> Option<Vec<(&'static str, Constant)>> {
-    /// Heads of a group that fit in its tile.
-    const MOST_HEADS: usize = 16;
-    let (side, subgroup) = (gpu.features.coop?.side(), gpu.features.subgroup_size?);
-    let (heads, group, head_dim) = (shape.heads as u32, shape.group() as u32, shape.head_dim as u32);
-    if shape.group() > MOST_HEADS || subgroup > 64 || cache != CacheFormat::F16 {
-        return None;
-    }
-    let row_tiles = group.div_ceil(side);
-    // Bytes of what is staged with its padding, and of scores, weights, sums and factors of all rows.
-    let bytes = |keys: u32| keys / parts * (head_dim + 8) * 2 + tokens * row_tiles * side * ((keys + 8) * 6 + 8) + 4;
-    let fits = |keys: &u32| keys / parts >= side && bytes(*keys) <= gpu.max_workgroup_bytes();
-    let keys = [64, 32].into_iter().find(fits)?;
-    let part = if head_dim.is_multiple_of(64) { keys } else { 32 };
-    Some(vec![
-        ("TOKENS", U32(tokens)),
-        ("STAGED", U32(keys / parts)),
-        ("M", U32(side)),
-        ("SUBGROUP", U32(subgroup)),
-        ("HEADS", U32(heads)),
-        ("GROUP", U32(group)),
-        ("HEAD_DIM", U32(head_dim)),
-        ("SCALE", F32(shape.scale())),
-        ("ROW_TILES", U32(row_tiles)),
-        ("PARTS", U32(head_dim / part)),
-        ("PER_PART", U32(part / side)),
-        ("KEYS", U32(keys)),
-        ("STAGED_TILES", U32(keys / parts / side)),
-        ("VECTORS", U32(keys / 8)),
-        ("LOADS", U32((keys / parts * head_dim / 4).div_ceil(tokens * subgroup))),
-        ("TURNS", U32((2 * row_tiles * side).div_ceil(subgroup))),
-    ])
-}
 
 /// The row length of a (rows, columns) tensor.
 fn columns(what: &str, tensor: &Tensor, element: Element) -> Result<usize> {

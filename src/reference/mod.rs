@@ -24,6 +24,7 @@ mod rope_and_store;
 mod score_blocks;
 mod select_blocks;
 mod swiglu;
+mod tile_cache;
 mod top_logits;
 
 pub use add_rms_norm::add_rms_norm;
@@ -48,4 +49,5 @@ pub use rope_and_store::{Rotated, quantise, read_back, rope_and_store};
 pub use score_blocks::{MOST_EXPONENT, score_blocks};
 pub use select_blocks::{NO_BLOCK, select_blocks};
 pub use swiglu::swiglu;
+pub use tile_cache::tile_cache;
 pub use top_logits::top_logits;

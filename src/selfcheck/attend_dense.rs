@@ -1,6 +1,7 @@
 //! See `ops::attend_dense`.
 
 use super::quantize_row::{self, poisoned_row};
+use super::tile_cache::poisoned_tiles;
 use super::{Comparison, Random, poisoned, read_f32, recorder, upload_cache, upload_f16};
 use crate::error::Result;
 use crate::gpu::{Element, Gpu};
@@ -29,9 +30,11 @@ pub fn check(
         values[unused].fill(30000.0);
     }
     let out = poisoned(gpu, "out", &[tokens, heads * head_dim], Element::F16)?;
+    let tiles = poisoned_tiles(gpu, shape, capacity)?;
     let args = AttendDenseArgs {
         queries: &upload_f16(gpu, "queries", &[tokens, heads * head_dim], &queries)?,
         cache: &upload_cache(gpu, shape, cache, (&mut keys, &mut values))?,
+        tiles: tiles.as_ref(),
         partial: &poisoned(gpu, "partial", &AttendDense::partial_shape(shape), Element::F32)?,
         out: (&out).into(),
         start,

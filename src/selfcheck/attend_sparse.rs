@@ -1,6 +1,7 @@
 //! See `ops::attend_sparse`.
 
 use super::sparse_layer::SparseLayer;
+use super::tile_cache::poisoned_tiles;
 use super::{Comparison, Random, poisoned, read_f32, recorder, upload_cache};
 use crate::block_marks::BlockMarks;
 use crate::error::Result;
@@ -26,11 +27,13 @@ pub fn check(
     let ids = reference::select_blocks(&scores, heads.kv_heads, tokens, &settings, start, &BlockMarks::default());
     let op = AttendSparse::new(gpu, heads, settings, cache, &[])?;
     let out = poisoned(gpu, "out", &[tokens, heads.heads * heads.head_dim], Element::F16)?;
+    let tiles = poisoned_tiles(gpu, heads, layer.capacity)?;
     let args = AttendSparseArgs {
         q: &layer.upload_q(gpu)?,
         cache: &upload_cache(gpu, heads, cache, (&mut layer.keys, &mut layer.values))?,
+        tiles: tiles.as_ref(),
         ids: &gpu.upload("ids", &[tokens, heads.kv_heads, settings.budget()], Element::U32, &ids)?,
-        partials: &poisoned(gpu, "partials", &[op.partials_len()], Element::F32)?,
+        partials: &poisoned(gpu, "partials", &[op.partials_len(tokens)], Element::F32)?,
         out: (&out).into(),
         start,
         tokens,

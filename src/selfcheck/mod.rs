@@ -27,6 +27,7 @@ pub mod score_blocks;
 pub mod select_blocks;
 mod sparse_layer;
 pub mod swiglu;
+pub mod tile_cache;
 pub mod top_logits;
 
 use std::collections::BTreeSet;
@@ -203,6 +204,7 @@ pub fn cases() -> Vec<Case> {
             let what = format!("{count} heads of {head_dim}, {kv_heads} KV in {cache}");
             cases.extend([
                 Case::new("rope_and_store", what.clone(), move |gpu| rope_and_store::check(gpu, heads, cache, (7, 9))),
+                Case::new("tile_cache", what.clone(), move |gpu| tile_cache::check(gpu, heads, cache, (171, 16))),
                 Case::new("attend_dense", format!("{what}, prefill"), move |gpu| {
                     attend_dense::check(gpu, heads, cache, (131, 40), false)
                 }),
@@ -220,7 +222,9 @@ pub fn cases() -> Vec<Case> {
         cases.extend([Case::new("select_blocks", what.clone(), move |gpu| {
             select_blocks::check(gpu, heads, settings, (20_000, 3))
         })]);
-        for (kind, step, decode) in [("prefill", (6400, 9), false), ("decode", (7000, 1), true)] {
+        // More tokens than a workgroup takes, across the end of a block; and where the first blocks are left out.
+        let steps = [("prefill", (6390, 21), false), ("prefill at 6140", (6140, 9), false), ("decode", (7000, 1), true)];
+        for (kind, step, decode) in steps {
             let what = format!("{what}, {kind}");
             cases.extend([Case::new("score_blocks", what.clone(), move |gpu| {
                 score_blocks::check(gpu, heads, settings, step, decode)

@@ -341,6 +341,8 @@ fn without_any_driver_the_processor_computes_and_says_so() {
         command.env("VK_DRIVER_FILES", "/nonexistent").env("VK_ICD_FILENAMES", "/nonexistent");
         super::run(command, b"")
     };
+    let error = run(&["selfcheck", "nonsense"]).failure();
+    assert!(error.contains("nonsense") && error.contains("attend_sparse"), "{error}");
     let error = run(&["selfcheck"]).failure();
     assert!(error.contains("no usable graphics adapter") && error.contains("--device cpu"), "{error}");
     let model = checkpoint("minicpm_tied");

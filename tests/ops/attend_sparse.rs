@@ -3,6 +3,7 @@ use foveal::gpu::{Element, Gpu};
 use foveal::ops::attend_sparse::AttendSparseArgs;
 use foveal::ops::{AttendSparse, CacheFormat};
 use foveal::reference::{self, NO_BLOCK};
+use foveal::selfcheck::tile_cache::poisoned_tiles;
 use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
 
 use super::sparse_chain::{Case, medium, small};
@@ -28,11 +29,13 @@ fn check(gpu: &Gpu, op: &AttendSparse, case: &Case, start: usize, tokens: usize,
         values[unused].fill(-60_000.0);
     }
     let ids_shape = [tokens, kv_heads, case.settings.budget()];
+    let tiles = poisoned_tiles(gpu, case.shape, case.capacity).unwrap();
     let args = AttendSparseArgs {
         q: &case.upload_q(gpu, start, tokens),
         cache: &upload_cache(gpu, case.shape, case.cache, (&mut keys, &mut values)),
+        tiles: tiles.as_ref(),
         ids: &gpu.upload("ids", &ids_shape, Element::U32, &ids).unwrap(),
-        partials: &poisoned(gpu, "partials", &[op.partials_len()], Element::F32),
+        partials: &poisoned(gpu, "partials", &[op.partials_len(tokens)], Element::F32),
         out: out.into(),
         start,
         tokens,

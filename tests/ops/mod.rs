@@ -22,6 +22,7 @@ mod select_blocks;
 mod sparse_chain; // the four sparse ops together: chunked = one shot = decode = twins
 mod sparse_golden; // outputs of the official kernels, vectors of a float64 reference
 mod swiglu;
+mod tile_cache;
 mod top_logits;
 
 use foveal::weights::{Format, PackedMatrix};

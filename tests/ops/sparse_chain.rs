@@ -6,8 +6,9 @@ use foveal::ops::attend_sparse::AttendSparseArgs;
 use foveal::ops::compress_keys::CompressKeysArgs;
 use foveal::ops::score_blocks::ScoreBlocksArgs;
 use foveal::ops::select_blocks::SelectBlocksArgs;
-use foveal::ops::{AttendSparse, CacheFormat, CachedTokens, CompressKeys, ScoreBlocks, SelectBlocks};
+use foveal::ops::{AttendSparse, CacheFormat, CacheTiles, CachedTokens, CompressKeys, ScoreBlocks, SelectBlocks};
 use foveal::reference::{self, NO_BLOCK};
+use foveal::selfcheck::tile_cache::poisoned_tiles;
 use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
 
 use super::sparse_golden::jaccard;
@@ -144,6 +145,7 @@ pub(crate) struct Chain<'a> {
     select: SelectBlocks,
     attend: AttendSparse,
     tokens: CachedTokens,
+    tiles: Option<CacheTiles>,
     pub(crate) fine: Tensor,
     pub(crate) coarse: Tensor,
     lse: Tensor,
@@ -161,10 +163,11 @@ impl<'a> Chain<'a> {
             compress: CompressKeys::new(gpu, shape, settings, case.cache).unwrap(),
             select: SelectBlocks::new(gpu, shape, settings).unwrap(),
             tokens: case.upload_tokens(gpu),
+            tiles: poisoned_tiles(gpu, shape, capacity).unwrap(),
             fine: compressed("fine", settings.kernel_stride),
             coarse: compressed("coarse", settings.block_size),
             lse: poisoned(gpu, "lse", &[score.lse_len(case.length, capacity)], Element::F32),
-            partials: poisoned(gpu, "partials", &[attend.partials_len()], Element::F32),
+            partials: poisoned(gpu, "partials", &[attend.partials_len(case.length)], Element::F32),
             gpu,
             case,
             score,
@@ -186,6 +189,7 @@ impl<'a> Chain<'a> {
         let args = AttendSparseArgs {
             q: &case.upload_q(gpu, position, 1),
             cache: &self.tokens,
+            tiles: self.tiles.as_ref(),
             ids: &gpu.upload("ids", &self.select.ids_shape(1), Element::U32, list).unwrap(),
             partials: &self.partials,
             out: out.into(),
@@ -234,7 +238,8 @@ impl<'a> Chain<'a> {
         let marks = &gpu.tensor("marks", &[(start + tokens).div_ceil(16)], Element::U32).unwrap();
         let select = SelectBlocksArgs { scores, ids, marks, marks_from: usize::MAX, start, tokens };
         self.select.record(gpu, recorder, &select).unwrap();
-        let args = AttendSparseArgs { q, cache, ids, partials: &self.partials, out: out.into(), start, tokens };
+        let (tiles, partials) = (self.tiles.as_ref(), &self.partials);
+        let args = AttendSparseArgs { q, cache, tiles, ids, partials, out: out.into(), start, tokens };
         match decode {
             true => self.attend.record_decode(gpu, recorder, &args).unwrap(),
             false => self.attend.record_prefill(gpu, recorder, &args).unwrap(),
