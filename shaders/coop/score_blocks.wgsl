@@ -30,9 +30,6 @@ const TILE_BLOCKS: u32 = KEYS / FINE_PER_BLOCK;
 const SPAN: u32 = 512u;                    // keys of a workgroup
 const SPAN_BLOCKS: u32 = SPAN / FINE_PER_BLOCK - 1u;
 const TURNS: u32 = (ROWS + LANES - 1u) / LANES;
-const LOG2_E: f32 = 1.442695;
-const LN_2: f32 = 0.6931472;
-const SCALE_2: f32 = SCALE * LOG2_E;       // for exponentials of 2, which is what the hardware has
 
 struct Params {
     start: u32,        // position of token 0
@@ -53,6 +50,7 @@ var<workgroup> staged: array<vec4<f16>, KEYS * PITCH>;
 var<workgroup> tile: array<f32, ROWS * SCORE_PITCH>;
 // Exponentials summed over the heads of a token; behind them the largest of the last block of the keys before.
 var<workgroup> sums: array<f32, TILE_TOKENS * (KEYS + 1u)>;
+var<workgroup> norms: array<f32, ROWS>;
 
 // Rows past the last token repeat it; their results are not stored.
 fn token_of(row: u32, token_tile: u32) -> u32 {
@@ -60,14 +58,17 @@ fn token_of(row: u32, token_tile: u32) -> u32 {
     return min(token, params.tokens - 1u);
 }
 
-// Where the lane's `item`th four of the KEYS keys from the one before `after` on lies; past either end the last one again.
-fn key_source(kv_head: u32, after: u32, item: u32) -> u32 {
-    let row = min(max(after + item / VECS, 1u), params.key_slots) - 1u;
-    return (kv_head * params.key_slots + row) * VECS + item % VECS;
-}
-
-fn key_place(item: u32) -> u32 {
-    return item / VECS * PITCH + item % VECS;
+// Keys from the one before `after` on; past either end the last one again.
+fn stage(kv_head: u32, after: u32, lane: u32) {
+    //#repeat i SCORE_LOADS
+    let row_@i = (lane + @i * LANES) / VECS;
+    let column_@i = (lane + @i * LANES) % VECS;
+    let from_@i = kv_head * params.key_slots + min(max(after + row_@i, 1u), params.key_slots) - 1u;
+    let four_@i = keys[from_@i * VECS + column_@i];
+    //#end
+    //#repeat i SCORE_LOADS
+    staged[row_@i * PITCH + column_@i] = four_@i;
+    //#end
 }
 
 // Workgroup: tile of tokens, KV head.
@@ -93,12 +94,7 @@ fn lse(
         sum[turn] = 0.0;
     }
     for (var first = 0u; first < end; first += KEYS) {
-        //#repeat i SCORE_LOADS
-        let four_@i = keys[key_source(group.y, first + 1u, lane + @iu * LANES)];
-        //#end
-        //#repeat i SCORE_LOADS
-        staged[key_place(lane + @iu * LANES)] = four_@i;
-        //#end
+        stage(group.y, first + 1u, lane);
         workgroupBarrier();
         for (var half = 0u; half < KEYS; half += HALF) {
             //#repeat n COLUMN_TILES
@@ -122,17 +118,17 @@ fn lse(
                 let row = min(lane + turn * LANES, ROWS - 1u);
                 let visible = (params.start + token_of(row, group.x) + 1u) / LSE_STRIDE - 1u;
                 let here = max(visible, first + half) - first - half;
-                // Lanes begin at different columns, so that their rows lie in different banks.
                 var larger = most[turn];
-                //#repeat c 32
-                let column_@c = (@cu + row / 8u) % HALF;
-                let score_@c = select(LOWEST, tile[row * SCORE_PITCH + column_@c] * SCALE_2, column_@c < here);
-                larger = max(larger, score_@c);
-                //#end
-                var total = sum[turn] * exp2(most[turn] - larger);
-                //#repeat c 32
-                total += select(0.0, exp2(score_@c - larger), column_@c < here);
-                //#end
+                // Lanes begin at different columns, so that their rows lie in different banks.
+                for (var i = 0u; i < HALF; i++) {
+                    let column = (i + row / 8u) % HALF;
+                    larger = select(larger, max(larger, tile[row * SCORE_PITCH + column] * SCALE), column < here);
+                }
+                var total = sum[turn] * exp(most[turn] - larger);
+                for (var i = 0u; i < HALF; i++) {
+                    let column = (i + row / 8u) % HALF;
+                    total += select(0.0, exp(min(tile[row * SCORE_PITCH + column] * SCALE - larger, 0.0)), column < here);
+                }
                 most[turn] = larger;
                 sum[turn] = total;
             }
@@ -143,7 +139,7 @@ fn lse(
         let row = lane + turn * LANES;
         let token = params.first_token + group.x * TILE_TOKENS + row / GROUP;
         if row < TILE_TOKENS * GROUP && token < params.tokens {
-            lse_rows[token * HEADS + group.y * GROUP + row % GROUP] = (most[turn] + log2(sum[turn])) * LN_2;
+            lse_rows[token * HEADS + group.y * GROUP + row % GROUP] = most[turn] + log(sum[turn]);
         }
     }
 }
@@ -166,32 +162,19 @@ fn scores(
     let heads_@r_@d = coopLoadT<coop_matMxM<f16, A>>(&q[q_row_@r + @d * M], HEAD_DIM);
     //#end
     //#end
-    // Products begin at the logarithm of their row's denominator, as a score that is still to be scaled.
-    for (var item = lane; item < ROWS * M; item += LANES) {
-        let row = item / M;
-        let norm = lse_rows[token_of(row, group.y) * HEADS + group.z * GROUP + row % GROUP];
-        tile[row * SCORE_PITCH + item % M] = -norm / SCALE;
+    for (var row = lane; row < ROWS; row += LANES) {
+        norms[row] = lse_rows[token_of(row, group.y) * HEADS + group.z * GROUP + row % GROUP];
     }
-    workgroupBarrier();
-    //#repeat r OWN_TILES
-    let norm_at_@r = row_@r * SCORE_PITCH;
-    let norms_@r = coopLoadT<coop_matMxM<f32, C>>(&tile[norm_at_@r], SCORE_PITCH);
-    //#end
     // Column c of the span is key 4 * first_block - 1 + c; the very first does not exist.
     let blocks = min(max(end_block, first_block) - first_block, SPAN_BLOCKS);
     let columns = select(0u, blocks * FINE_PER_BLOCK + 1u, blocks > 0u);
     for (var first = 0u; first < columns; first += KEYS) {
-        //#repeat i SCORE_LOADS
-        let four_@i = keys[key_source(group.z, first_block * FINE_PER_BLOCK + first, lane + @iu * LANES)];
-        //#end
-        //#repeat i SCORE_LOADS
-        staged[key_place(lane + @iu * LANES)] = four_@i;
-        //#end
+        stage(group.z, first_block * FINE_PER_BLOCK + first, lane);
         workgroupBarrier();
         for (var half = 0u; half < KEYS; half += HALF) {
             //#repeat n COLUMN_TILES
             //#repeat r OWN_TILES
-            var products_@n_@r = norms_@r;
+            var products_@n_@r: coop_matMxM<f32, C>;
             //#end
             //#repeat d DEPTHS
             let key_at_@n_@d = (half + @n * M) * PITCH + @d * M / 4u;
@@ -211,7 +194,8 @@ fn scores(
                 let row = item / HALF * GROUP;
                 var sum = 0.0;
                 for (var head = 0u; head < GROUP; head++) {
-                    sum += exp2(min(tile[(row + head) * SCORE_PITCH + column] * SCALE_2, MOST_EXPONENT * LOG2_E));
+                    let score = tile[(row + head) * SCORE_PITCH + column] * SCALE;
+                    sum += exp(min(score - norms[row + head], MOST_EXPONENT));
                 }
                 let missing = first_block + first + half + column == 0u;
                 sums[item / HALF * (KEYS + 1u) + half + column] = select(sum, 0.0, missing);

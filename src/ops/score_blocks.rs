@@ -125,8 +125,8 @@ impl ScoreBlocks {
     fn coop(gpu: &Gpu, shape: &HeadShape, common: &[(&'static str, Constant)]) -> Option<Coop> {
         let (side, subgroup) = (gpu.features.coop?.side(), gpu.features.subgroup_size?);
         let (group, head_dim) = (shape.group() as u32, shape.head_dim as u32);
-        // Bytes of staged keys, scores of the rows, and sums of their tokens.
-        let bytes = |rows: u32| 64 * (head_dim + 8) * 2 + rows * 36 * 4 + rows / group * 65 * 4;
+        // Bytes of staged keys, scores and norms of the rows, and sums of their tokens.
+        let bytes = |rows: u32| 64 * (head_dim + 8) * 2 + rows * (36 + 1) * 4 + rows / group * 65 * 4;
         let fits = |own_tiles: &u32| {
             let rows = 4 * own_tiles * side;
             rows >= group && bytes(rows) <= gpu.max_workgroup_bytes()
