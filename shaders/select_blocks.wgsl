@@ -2,11 +2,12 @@
 // with the highest scores, the lower block first where scores are equal. From position `marks_from` on the user's marks
 // rule over the scores: of the blocks between, pinned ones come first and excluded ones last.
 //
-// One workgroup per query token and KV head. Scores are at least 0, so their bits order as they do. The value of the
-// last block that gets in is found digit by digit (11, 11 and 10 bits, highest first) with a histogram in shared memory;
-// then every lane counts its own run of blocks above it and equal to it, one scan tells where they go, and the list
-// comes out in order without a sort. The result does not depend on timing: histograms only count.
-// Reads the row five times: at 128K tokens 8 KB a row, all but the first from cache.
+// One workgroup per query token and KV head, of which every lane owns a run of neighbouring blocks. Scores are at least 0, so
+// their bits order as they do. The value of the last block that gets in is found digit by digit (11, 11 and 10 bits, highest
+// first) with a histogram in shared memory; then every lane counts its blocks above it and equal to it, one scan tells where
+// they go, and the list comes out in order without a sort. The result does not depend on timing: histograms only count.
+// The first HELD values of a run stay in registers, 8 * GROUP_SIZE are those of 128K tokens; the rest is read five times, which
+// costs a trip to the cache each time.
 //
 // Host: src/ops/select_blocks.rs. Twin: src/reference/select_blocks.rs.
 //
@@ -37,6 +38,11 @@ var<workgroup> found_digit: u32;
 var<workgroup> found_rank: u32;
 var<private> marked: bool;
 
+const HELD: u32 = 8u;
+//#repeat i 8
+var<private> held_@i: u32;
+//#end
+
 // What blocks are ranked by: the score's bits, above all of them if pinned, below all if excluded.
 fn value_of(row: u32, block: u32) -> u32 {
     let value = bitcast<u32>(scores[row + block]) + 1u;
@@ -47,20 +53,34 @@ fn value_of(row: u32, block: u32) -> u32 {
     return select(select(value, 0u, mark == EXCLUDED), value | 0x80000000u, mark == PINNED);
 }
 
+// Blocks [first, end) of a row of scores.
+struct Run {
+    row: u32,
+    first: u32,
+    end: u32,
+}
+
+fn count_digit(value: u32, prefix: u32, shift: u32, bits: u32) {
+    // Two shifts, because one by 32 bits is not defined.
+    if ((value >> shift) >> bits) == prefix {
+        atomicAdd(&histogram[(value >> shift) & ((1u << bits) - 1u)], 1u);
+    }
+}
+
 // The digit in which the `rank`-th largest of the values lies (rank from 1) that agree with `prefix` above `shift +
 // bits`; `found_rank` is its rank among those with the same digit.
-fn find_digit(first: u32, end: u32, row: u32, prefix: u32, shift: u32, bits: u32, rank: u32, lane: u32) {
+fn find_digit(run: Run, prefix: u32, shift: u32, bits: u32, rank: u32, lane: u32) {
     for (var i = 0u; i < BINS_PER_LANE; i++) {
         atomicStore(&histogram[lane + i * GROUP_SIZE], 0u);
     }
     workgroupBarrier();
-    let mask = (1u << bits) - 1u;
-    for (var block = first + lane; block < end; block += GROUP_SIZE) {
-        let value = value_of(row, block);
-        // Two shifts, because one by 32 bits is not defined.
-        if ((value >> shift) >> bits) == prefix {
-            atomicAdd(&histogram[(value >> shift) & mask], 1u);
-        }
+    //#repeat i 8
+    if run.first + @iu < run.end {
+        count_digit(held_@i, prefix, shift, bits);
+    }
+    //#end
+    for (var block = run.first + HELD; block < run.end; block++) {
+        count_digit(value_of(run.row, block), prefix, shift, bits);
     }
     workgroupBarrier();
     // Lane 0 takes the highest digits, so that the scan runs from the largest value down.
@@ -110,36 +130,60 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
 
     marked = params.start + token >= params.marks_from;
-    let row = kv_head * params.head_stride + token * params.row_stride;
-    find_digit(INIT_BLOCKS, free_end, row, 0u, 21u, 11u, FREE_BLOCKS, lane);
+    let length = (free_end - INIT_BLOCKS + GROUP_SIZE - 1u) / GROUP_SIZE;
+    let first = min(INIT_BLOCKS + lane * length, free_end);
+    let run = Run(kv_head * params.head_stride + token * params.row_stride, first, min(first + length, free_end));
+    //#repeat i 8
+    held_@i = value_of(run.row, min(first + @iu, free_end - 1u));
+    //#end
+    find_digit(run, 0u, 21u, 11u, FREE_BLOCKS, lane);
     var prefix = workgroupUniformLoad(&found_digit);
     var rank = workgroupUniformLoad(&found_rank);
-    find_digit(INIT_BLOCKS, free_end, row, prefix, 10u, 11u, rank, lane);
+    find_digit(run, prefix, 10u, 11u, rank, lane);
     prefix = (prefix << 11u) | workgroupUniformLoad(&found_digit);
     rank = workgroupUniformLoad(&found_rank);
-    find_digit(INIT_BLOCKS, free_end, row, prefix, 0u, 10u, rank, lane);
+    find_digit(run, prefix, 0u, 10u, rank, lane);
     let threshold = (prefix << 10u) | workgroupUniformLoad(&found_digit);
     // How many of the blocks equal to the threshold get in.
     let equal_taken = workgroupUniformLoad(&found_rank);
 
-    // Each lane owns a run of neighbouring blocks; two counts travel in one word.
-    let run = (free_end - INIT_BLOCKS + GROUP_SIZE - 1u) / GROUP_SIZE;
-    let first = min(INIT_BLOCKS + lane * run, free_end);
-    let end = min(first + run, free_end);
+    // Two counts travel in one word.
     var counts = 0u;
-    for (var block = first; block < end; block++) {
-        let value = value_of(row, block);
-        counts += select(0u, 0x10000u, value > threshold) + select(0u, 1u, value == threshold);
+    //#repeat i 8
+    counts += select(0u, counted(held_@i, threshold), run.first + @iu < run.end);
+    //#end
+    for (var block = run.first + HELD; block < run.end; block++) {
+        counts += counted(value_of(run.row, block), threshold);
     }
     let before = sum_before(counts, lane);
-    var above = before >> 16u;
-    var equal = before & 0xFFFFu;
-    for (var block = first; block < end; block++) {
-        let value = value_of(row, block);
-        if value > threshold || (value == threshold && equal < equal_taken) {
-            ids[target_row + INIT_BLOCKS + above + min(equal, equal_taken)] = block;
-        }
-        above += select(0u, 1u, value > threshold);
-        equal += select(0u, 1u, value == threshold);
+    let list = List(target_row + INIT_BLOCKS, threshold, equal_taken);
+    var so_far = vec2(before >> 16u, before & 0xFFFFu);
+    //#repeat i 8
+    if run.first + @iu < run.end {
+        so_far = take(list, run.first + @iu, held_@i, so_far);
     }
+    //#end
+    for (var block = run.first + HELD; block < run.end; block++) {
+        so_far = take(list, block, value_of(run.row, block), so_far);
+    }
+}
+
+// Above the threshold in the high half, equal to it in the low one.
+fn counted(value: u32, threshold: u32) -> u32 {
+    return select(0u, 0x10000u, value > threshold) + select(0u, 1u, value == threshold);
+}
+
+// Where the chosen blocks go, and which are chosen.
+struct List {
+    first: u32,
+    threshold: u32,
+    equal_taken: u32,
+}
+
+// Puts the block on the list if it is chosen. `so_far` are the blocks before it that are above the threshold, and equal.
+fn take(list: List, block: u32, value: u32, so_far: vec2<u32>) -> vec2<u32> {
+    if value > list.threshold || (value == list.threshold && so_far.y < list.equal_taken) {
+        ids[list.first + so_far.x + min(so_far.y, list.equal_taken)] = block;
+    }
+    return so_far + vec2(select(0u, 1u, value > list.threshold), select(0u, 1u, value == list.threshold));
 }

@@ -223,7 +223,8 @@ pub fn cases() -> Vec<Case> {
             select_blocks::check(gpu, heads, settings, (20_000, 3))
         })]);
         // More tokens than a workgroup takes, across the end of a block; and where the first blocks are left out.
-        let steps = [("prefill", (6390, 21), false), ("prefill at 6140", (6140, 9), false), ("decode", (7000, 1), true)];
+        let steps =
+            [("prefill", (6390, 21), false), ("prefill at 6140", (6140, 9), false), ("decode", (7000, 1), true)];
         for (kind, step, decode) in steps {
             let what = format!("{what}, {kind}");
             cases.extend([Case::new("score_blocks", what.clone(), move |gpu| {
