@@ -162,6 +162,13 @@ class Words:
         """A word that no list has."""
         return spliced(self.noun(self.one(list(self.nouns))).split()[0], self.noun("artifact").split()[-1])
 
+    def linked(self, mark):
+        """Two or three words in a row, as passwords and nicknames are: velvet-otter."""
+        words = [self.one([self.one(self.adjectives), self.adjective(), self.one(COLOURS), self.noun("substance"), self.one(EVERYDAY)]),
+                 self.one([self.noun("animal"), self.noun("animal"), self.noun("plant"), self.one(FOODS), self.noun("artifact"), self.rare()])]
+        words += [self.one([self.noun("food"), self.one(NUMBERS), str(self.between(2, 99))])] if self.chance(0.2) else []
+        return mark.join(words).replace(" ", mark)
+
     def first_name(self):
         """Mostly of the list; names must be copied letter by letter, so many are not."""
         x = self.r()
