@@ -1,6 +1,6 @@
 """Training, in one leg of at most ten minutes that can go on from the checkpoint of another.
 
-    python3 train.py --out DIR [--resume DIR] [--plan first|second|third|fourth|fifth|sixth|seventh|eighth|tiny] [--seconds 560] [--no-selection-loss]
+    python3 train.py --out DIR [--resume DIR] [--plan first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tiny] [--seconds 560] [--rate 0.3] [--no-selection-loss]
 
 A plan is a list of phases: the lengths of the rows with their shares of the steps, seconds, and how the steps on rows longer than the
 shortest are shared between dense, sparse ("every token selects"), tail ("only the questions select"), and for the longest rows local
@@ -63,6 +63,9 @@ PLANS = {
         dict(lengths={1024: 0.75, 4096: 0.25}, seconds=140, jumps=0.3, selection=0.1, tail=0.3),
         dict(lengths={1024: 0.34, 4096: 0.12, 8192: 0.1, 16384: 0.19, 32768: 0.25}, seconds=385, jumps=0.3, selection=0.1,
              **{"sparse": 0.1, "tail": 0.25, "local": 0.15, "local tail": 0.15}),
+    ],
+    "ninth": [
+        dict(lengths={1024: 0.3, 16384: 0.25, 32768: 0.45}, seconds=165, jumps=0.3, selection=0.1, sparse=0.35, tail=0.3),
     ],
     "tiny": [
         dict(lengths={256: 1}, seconds=20, tokens=2048),
@@ -190,7 +193,7 @@ class Leg:
         weights = load(arguments.resume, self.device) if arguments.resume else initial_weights(config, arguments.seed, self.device)
         kind = torch.bfloat16 if self.device == "cuda" else torch.float32
         self.model = Model(config, weights, kind, compiled=self.device == "cuda")
-        scale = 0.6 if arguments.resume else 1.0
+        scale = arguments.rate or (0.6 if arguments.resume else 1.0)
         self.optimizer = Optimizer(weights, 0.02 * scale, 4e-3 * scale)
         self.mean = Mean(weights)
         self.plan = PLANS[arguments.plan]
@@ -327,6 +330,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=520)
     parser.add_argument("--workers", type=int, default=14)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rate", type=float, help="of the learning rate: 1 from scratch, 0.6 for a leg that goes on, unless given")
     parser.add_argument("--no-selection-loss", action="store_true")
     leg = Leg(parser.parse_args())
     leg.run()
