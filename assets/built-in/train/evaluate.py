@@ -83,9 +83,9 @@ def prompt(code, content):
     return [tokenizer.BOS] + code.encode(f"<|im_start|>user\n{content}<|im_end|>\n<|im_start|>assistant\n", add_special_tokens=False).ids
 
 
-def written(model, mode, device, show):
+def written(model, mode, device, show, folder=""):
     code, right, asked = tokenizer.load(), 0, 0
-    for path in sorted(glob.glob(os.path.join(HERE, "evaluation", "*.json"))):
+    for path in sorted(glob.glob(os.path.join(HERE, "evaluation", folder, "*.json"))):
         case = json.load(open(path))
         questions = case["questions"]
         answers = answer(model, code, [prompt(code, case["text"] + "\n\n" + q) for q, _ in questions], device, mode)
@@ -141,9 +141,10 @@ def main():
     results = {}
     modes = a.modes.split(",")
     for mode in modes:
-        right, asked = written(model, mode, device, mode == "dense")
-        results[f"written {mode}"] = dict(correct=right, asked=asked)
-        print(f"written by people, {mode}: {right} of {asked}", flush=True)
+        for folder in ("", "unseen"):
+            right, asked = written(model, mode, device, mode == "dense", folder)
+            results[f"written {folder} {mode}"] = dict(correct=right, asked=asked)
+            print(f"written by people, {folder or 'known'}, {mode}: {right} of {asked}", flush=True)
     samples(model, device)
     talk(model, device)
     for length in map(int, a.lengths.split(",")):
