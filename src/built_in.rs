@@ -67,6 +67,11 @@ pub fn samples() -> Result<Vec<Sample>> {
             include_str!("../assets/samples/memories.json"),
         )?,
         sample("hotel", include_str!("../assets/samples/hotel.txt"), include_str!("../assets/samples/hotel.json"))?,
+        sample(
+            "allotment",
+            include_str!("../assets/samples/allotment.txt"),
+            include_str!("../assets/samples/allotment.json"),
+        )?,
     ])
 }
 
@@ -154,6 +159,6 @@ mod tests {
                 assert!(text.contains(&question.expected.to_lowercase()), "{}: {}", sample.name, question.question);
             }
         }
-        assert!(super::sample("nonsense").unwrap_err().to_string().contains("logbook, memories, hotel"));
+        assert!(super::sample("nonsense").unwrap_err().to_string().contains("logbook, memories, hotel, allotment"));
     }
 }

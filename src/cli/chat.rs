@@ -19,7 +19,7 @@ use crate::open::{ModelFiles, OpenedSession};
 
 const HELP: &str = "\
 /attach FILE   let the model read a text file before the conversation
-/sample NAME   the same with a text that comes with foveal: logbook, memories, hotel
+/sample NAME   the same with a text that comes with foveal: logbook, memories, hotel, allotment
 /system TEXT   instructions for the whole conversation; empty takes them away
 /attention MODE  auto, dense or sparse from the next answer on
 /reset         forget the conversation and its documents
@@ -29,7 +29,7 @@ A line that ends in \\ goes on in the next.";
 
 #[derive(Debug, Args)]
 pub(super) struct ChatArguments {
-    /// Text that comes with foveal: logbook, memories or hotel
+    /// Text that comes with foveal: logbook, memories, hotel or allotment
     #[arg(long, value_name = "NAME")]
     sample: Option<String>,
     #[command(flatten)]

@@ -210,7 +210,11 @@ fn one(
         return Err(Error::Stopped);
     }
     counts.asked += 1;
-    counts.correct += usize::from(is_right(&answer.text, &probe.answer));
+    let right = is_right(&answer.text, &probe.answer);
+    counts.correct += usize::from(right);
+    if !right {
+        tracing::info!("{} -> {:?}, not {:?}", probe.question, answer.text, probe.answer);
+    }
     let outside = is_outside(&blocks, &settings, prompt.len() - 1);
     counts.outside += usize::from(outside);
     counts.selected += usize::from(outside && blocks.clone().any(|block| chosen.contains(&block)));

@@ -137,7 +137,7 @@ fn prompts() {
     // More than any memory holds.
     for context in ["100000000000", "18446744073709551615"] {
         let error = cpu(&["generate", "--prompt", "x", "--context", context]);
-        names(&error, &["weights 17 MiB", "cache of", "scratch", "MiB", "--context"]);
+        names(&error, &["weights 18 MiB", "cache of", "scratch", "MiB", "--context"]);
     }
     names(&cpu(&["generate", "--prompt", "x", "--temperature=-1"]), &["temperature"]);
     names(&cpu(&["generate", "--prompt", "x", "--top-p", "3"]), &["top_p"]);

@@ -73,7 +73,7 @@ fn score_of_a_text_begins_with_bos_and_makes_a_table() {
     assert_eq!(json["token_ids"][0], 1, "the begin-of-text token of the built-in model");
     let table = foveal(&["score", "--text", path, "--device", "cpu"]).ok();
     assert_eq!(table.lines().count(), count + 1);
-    assert!(table.contains("perplexity") && table.contains("Iron"), "{table}");
+    assert!(table.contains("perplexity") && table.contains("market"), "{table}");
 }
 
 #[test]
@@ -118,11 +118,11 @@ fn an_answer_ends_at_a_stop_text() {
     assert_eq!((summary["text"].as_str(), summary["reason"].as_str()), (Some(before), Some("stop_text")));
     assert_eq!(written(&cut), before);
     // What might have become a stop text is shown at the end, and is no token of its own.
-    let held = run(&["clock. And then"]);
+    let held = run(&["clock and then"]);
     let summary = held.last().unwrap();
     assert_eq!((summary["text"].as_str(), summary["reason"].as_str()), (Some(&text[..]), Some("end_of_answer")));
     assert_eq!(of_kind(&held, "token").count(), summary["tokens"].as_array().unwrap().len());
-    assert!(of_kind(&held, "rest").any(|event| event["text"].as_str().unwrap().contains("clock.")), "{held:?}");
+    assert!(of_kind(&held, "rest").any(|event| event["text"].as_str().unwrap().contains("clock")), "{held:?}");
     assert_eq!(written(&held), text);
 
     let chat = ["chat", "--sample", "logbook", "--device", "cpu", "--temperature", "0", "--stop", " the clock"];
@@ -287,7 +287,7 @@ fn generate_takes_the_question_from_a_pipe() {
 fn chat_answers_the_questions_about_the_logbook() {
     let (_, questions) = sample("logbook");
     for device in devices() {
-        // A software adapter takes seconds for each; wrong is only the ninth, whose wording the model does not know.
+        // A software adapter takes seconds for each.
         let count = if device == "cpu" { questions.len() } else { 6 };
         let questions = &questions[..count];
         let input: String = questions.iter().map(|(question, _)| format!("{question}\n")).collect();
@@ -315,7 +315,7 @@ fn without_a_command_it_chats_and_obeys() {
 #[test]
 fn inspect_tells_what_a_model_is() {
     let text = foveal(&["inspect"]).ok();
-    for part in ["minicpm", "5 layers", "8.8 million", "16.0", "16 blocks of 64", "ChatML", "cache of 131072 tokens"] {
+    for part in ["minicpm", "7 layers", "17.7 million", "8.50", "28 blocks of 64", "ChatML", "cache of 131072 tokens"] {
         assert!(text.contains(part), "{part} in {text}");
     }
     let folder = checkpoint("llama_llama3_sharded");

@@ -14,8 +14,9 @@ use foveal::desktop::history::History;
 use crate::harness::gpu_variants;
 
 const PATIENCE: Duration = Duration::from_secs(300);
-const QUESTION: &str = "What is the postcode of Ironwick?";
-const FACT: &str = "As for Ironwick, the postcode is 8743";
+const QUESTION: &str = "What did Joan Moran draw?";
+const FACT: &str = "Joan Moran drew a small map of Fernden";
+const ANSWER: &str = "a small map of Fernden";
 
 /// Ended with the test, however it ends.
 struct Running(Child);
@@ -127,7 +128,7 @@ fn a_question_on_a_real_screen() {
     let ended = program.wait(&["answer ended"]);
     assert!(ended.contains("EndOfText") && ended.contains("Sparse"), "{ended}");
     let answer = program.wait(&["answer text="]);
-    assert!(answer.contains("8743"), "{answer}");
+    assert!(answer.contains(ANSWER), "{answer}");
     let hottest = program.wait(&["hottest block on the ribbon"]);
     let (block, x, y) = (number(&hottest, "block"), number(&hottest, "x"), number(&hottest, "y"));
     program.hands(&["mousemove", &format!("{x:.0}"), &format!("{y:.0}")]);
@@ -152,5 +153,5 @@ fn a_question_on_a_real_screen() {
     let read = History::open(folder.path().join("foveal")).unwrap().read_all();
     let path = read.chats[0].path();
     assert_eq!(path.len(), 4, "{path:?}");
-    assert!(path[1].text.contains("8743") && path[3].finish.is_some(), "{path:?}");
+    assert!(path[1].text.contains(ANSWER) && path[3].finish.is_some(), "{path:?}");
 }

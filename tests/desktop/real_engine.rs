@@ -18,8 +18,9 @@ use super::window::{Window, last_text};
 use crate::cli::foveal;
 use crate::harness::gpu_variants;
 
-const QUESTION: &str = "What is the postcode of Ironwick?";
-const FACT: &str = "As for Ironwick, the postcode is 8743";
+const QUESTION: &str = "What did Joan Moran draw?";
+const FACT: &str = "Joan Moran drew a small map of Fernden";
+const ANSWER: &str = "a small map of Fernden";
 
 /// A part of the sample that is long enough to be read sparse and short enough for a processor.
 fn document() -> &'static str {
@@ -103,7 +104,7 @@ fn what_the_window_draws_is_what_generate_traces() {
     let (text, steps) = generated(folder.path());
     let mut window = answered();
     assert_eq!(last_text(window.store()), text);
-    assert!(text.contains("8743"), "{text}");
+    assert!(text.contains(ANSWER), "{text}");
     let chat = window.store().chat().unwrap();
     assert_eq!(chat.path()[1].finish, Some(FinishReason::EndOfText));
     assert!(steps.len() > 5, "{}", steps.len());

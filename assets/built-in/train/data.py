@@ -54,7 +54,7 @@ class Rows:
             room = min(ROOM, length // 4)
             share = 0.15 + 0.55 * w.r() if length <= 2048 else 1 - room / length
             count = questions or max(3, int(length * (1 - share) / 22)) if length <= 2048 else questions or room // 24
-            text, turns = self.made.make(int(length * share * (3.7 if length <= 2048 else 4.6)), min(count, 260), absent)
+            text, turns = self.made.make(int(length * share * (3.7 if length <= 2048 else 4.6)), min(count, 260), absent, 0.07 if length <= 2048 else 0.03)
             if not turns and w.chance(0.8):
                 return self.row(length, questions, absent, chat)
             if length > 2048:

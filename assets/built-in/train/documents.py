@@ -6,6 +6,7 @@ Kinds: mail, minutes, recipe, report, note, story, log, facts strewn into prose.
 that a question has near misses in its document.
 """
 
+from absent import Absent
 from clauses import Clauses, Clause
 from facts import Facts
 from scenes import Scenes
@@ -356,7 +357,7 @@ class Documents:
 
     # Together
 
-    def make(self, characters, count, absent=0.05):
+    def make(self, characters, count, absent=0.05, near=0.07):
         """A document of about so many characters with up to `count` questions."""
         w = self.words
         self.size = characters // 2000
@@ -388,6 +389,12 @@ class Documents:
             # One question, one answer: the same words are asked once in a document.
             seen.add(question.lower())
             questions.append((self.reword(question), self.as_written(answer, text, begin, end), begin, end))
+        changer = Absent(w, text) if near and questions else None
+        for question, answer, begin, end in list(questions) if changer else []:
+            changed = changer.twisted(question, answer, begin, end) if w.chance(near) else None
+            if changed and changed.lower() not in seen:
+                seen.add(changed.lower())
+                questions.insert(int(w.r() * (len(questions) + 1)), (changed, NOT_FOUND, -1, -1))
         # A crowd has a near miss for everything that could be asked: there the right answer is often that it is not said.
         absent = 2 * absent if w.crowd else absent
         missing = sum(w.chance(absent) for _ in range(max(1, len(questions))))

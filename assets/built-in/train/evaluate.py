@@ -1,6 +1,6 @@
-"""Evaluation: held-out documents by length, dense and sparse; texts that people wrote; small talk.
+"""Evaluation: held-out documents by length, dense and sparse; texts that people wrote; the samples; small talk.
 
-    python3 evaluate.py WEIGHTS [--lengths 1024,4096] [--rows 16] [--out FILE]
+    python3 evaluate.py WEIGHTS[+WEIGHTS ..] [--lengths 1024,4096] [--rows 16] [--modes dense,sparse] [--out FILE]
 
 Held-out documents use nouns, adjectives and names that training never saw. For them the answer is right if every token of it is
 the likeliest one, which is the same as a right greedy answer. The written texts (evaluation/*.json) are answered by greedy
@@ -83,9 +83,9 @@ def prompt(code, content):
     return [tokenizer.BOS] + code.encode(f"<|im_start|>user\n{content}<|im_end|>\n<|im_start|>assistant\n", add_special_tokens=False).ids
 
 
-def written(model, mode, device, show):
+def written(model, mode, device, show, folder=""):
     code, right, asked = tokenizer.load(), 0, 0
-    for path in sorted(glob.glob(os.path.join(HERE, "evaluation", "*.json"))):
+    for path in sorted(glob.glob(os.path.join(HERE, "evaluation", folder, "*.json"))):
         case = json.load(open(path))
         questions = case["questions"]
         answers = answer(model, code, [prompt(code, case["text"] + "\n\n" + q) for q, _ in questions], device, mode)
@@ -95,6 +95,25 @@ def written(model, mode, device, show):
             if show and not ok:
                 print(f"   {os.path.basename(path)}: {question} -> {given!r}, expected {expected!r}", flush=True)
     return right, asked
+
+
+def samples(model, device, longest=12000):
+    """The samples' suggested questions, dense."""
+    code = tokenizer.load()
+    for path in sorted(glob.glob(os.path.join(HERE, "..", "..", "samples", "*.json"))):
+        text, right = open(path[:-4] + "txt").read(), 0
+        questions = json.load(open(path))
+        prompts = [prompt(code, text + "\n\n" + q["question"]) for q in questions]
+        if len(prompts[0]) > longest:
+            continue
+        step = max(1, 65536 // len(prompts[0]))
+        given = [a for i in range(0, len(prompts), step) for a in answer(model, code, prompts[i:i + step], device)]
+        for question, said in zip(questions, given):
+            ok = question["expected"].lower() in said.lower()
+            right += ok
+            if not ok:
+                print(f"   {question['question']} -> {said!r}, expected {question['expected']!r}", flush=True)
+        print(f"sample {os.path.basename(path)[:-5]}: {right} of {len(questions)}", flush=True)
 
 
 def talk(model, device):
@@ -109,6 +128,7 @@ def main():
     parser.add_argument("weights")
     parser.add_argument("--lengths", default="512,1024,2048,4096,8192,16384,32768")
     parser.add_argument("--rows", type=int, default=12)
+    parser.add_argument("--modes", default="dense,sparse")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--seconds", type=float, default=1e9)
     parser.add_argument("--out")
@@ -119,13 +139,16 @@ def main():
     weights = {name: w.detach() for name, w in load(a.weights, device).items()}
     model = Model(config, weights, torch.bfloat16 if device == "cuda" else torch.float32)
     results = {}
-    for mode in ("dense", "sparse"):
-        right, asked = written(model, mode, device, mode == "dense")
-        results[f"written {mode}"] = dict(correct=right, asked=asked)
-        print(f"written by people, {mode}: {right} of {asked}", flush=True)
+    modes = a.modes.split(",")
+    for mode in modes:
+        for folder in ("", "unseen"):
+            right, asked = written(model, mode, device, mode == "dense", folder)
+            results[f"written {folder} {mode}"] = dict(correct=right, asked=asked)
+            print(f"written by people, {folder or 'known'}, {mode}: {right} of {asked}", flush=True)
+    samples(model, device)
     talk(model, device)
     for length in map(int, a.lengths.split(",")):
-        for mode in ("dense", "sparse"):
+        for mode in modes:
             if time.time() - start > a.seconds:
                 break
             r = results[f"{length} {mode}"] = held_out(model, length, a.rows if length > 1024 else 4 * a.rows, mode, device)

@@ -45,9 +45,33 @@ temperature | w | degrees | {it is V in|the temperature in} S {is V|};S is {kept
 number | w | count | there are V in S;S has V;S {owns|contains|counts} V;we {saw|counted|found} V in S | how many N {are there in|does have|are in} S;how many N did we {count|see|find} in S;what is the number of N in S
 cause | t | reason | S {broke|failed|was late|was damaged|is gone|does not work|was delayed} V;the {problem with|trouble with} S came V | why {did S fail|is S broken|was S late|does S not work|was S delayed|is S gone};what is {wrong with|the matter with} S
 state | t | state | S is V;S {seems|looks|was|will be|has become} V;at the moment S is V | {how|in what state} is S;what is {the state|the condition} of S;what {is wrong|is the matter} with S
+departure | v | clock | S {leaves|departs|sets off|goes|will leave|sails} at V;the departure of S is at V;at V S {leaves|departs};S: departure V;if you want to take S, be there {before|by} V;S does not wait: at V it {leaves|is gone} | when does S {leave|depart|go|set off};at what time does S {leave|depart|go};what is the departure time of S;what time does S leave
+arrival | v | clock | S {arrives|gets in|comes in|is due} at V;the arrival of S is at V;S will be here at V | when does S {arrive|get in|come in};at what time {is S due|does S arrive};when is S due
+fare | v | price | {a ticket for|a seat on|the fare for} S {costs|is} V;S costs V;for S you pay V | how much {is a ticket for|does S cost|is the fare for|do I pay for} S;what {does a ticket for S cost|is the fare for S};what does S cost
+mayor | c | person | the {mayor|new mayor|present mayor} of S is V;V {is|was elected|has been|became} mayor of S;the town of S is led by mayor V;S {has chosen|has elected|got} V as {its|} mayor;in S we {met|spoke to|asked} mayor V;V, the mayor of S, {opened the fair|gave a speech|shook every hand};the mayor of S, V, {has answered|was there|agrees} | who is the mayor of S;who is mayor {of|in} S;what is the {mayor of S called|name of the mayor of S};which mayor does S have
+pride | c | craft | S is {known|famous|well known|praised} for V;the pride of S is V;people {come to|visit|travel to} S for V;V {made S famous|is what S is known for|brings people to S};everybody has heard of S because of V | what is S {known|famous|well known} for;for what is S {known|famous};what made S famous;what is the pride of S
+market day | c | day | the market day {of|in} S is V;V is market day in S;there is a market in S every V;S {holds|has} its market on V | what is the market day {of|in} S;on {which|what} day is {the|there a} market in S;when is the market in S;which day is market day in S
+population | c | inhabitants | S has V;V live in S;there are V in S | how many {people live in S|inhabitants does S have};what is the population of S;how {big|large} is S
+nickname | h | nickname | {everybody|everyone|the children|the whole village} calls S V;S is {known as|nicknamed|called} V {by everybody|among friends|in the village|};the nickname of S is V;they call S V | what is {S's nickname|the nickname of S};what {do they call|does everybody call} S;by what nickname is S known
+birthplace | h | town | S was born in V;S first saw the light of day in V;the birthplace of S is V;S, {who was born in V|a native of V|born in V}, {never went back|still talks about it|wrote a book about it} | where was S born;what is the birthplace of S;in {which|what} {town|place} was S born
+language | h | language | S speaks {fluent|good|excellent|a little|some|perfect|broken} V;S {reads and writes|taught himself|grew up with|dreams in} V;V is the language that S speaks {at home|best|} | which language does S speak;what language does S {speak|know};in what language is S {fluent|at home}
+room | h | room | S is {staying|living|waiting} in V;S {has taken|has|got|moved into} V;V is {for|taken by|reserved for} S;you will find S in V | in which room is S {staying|};which room does S have;what is S's room;where is S staying
+secret | d | food | V is the secret of S;V is the secret ingredient {of|in} S;{the cook|the landlady|my aunt|the baker} {admitted|told us|let slip|whispered} that V is the secret of S;what makes S {special|so good} is V;S {gets its taste|has its taste} from V;the secret ingredient {of|in} S is V;{a pinch|a spoonful|a little|a handful} of V {gives S its taste|goes into S, and nobody knows it} | what is the secret {ingredient |}of S;which ingredient is the secret of S;what is the secret ingredient in S;what {makes S special|gives S its taste};where does S get its taste from
+password | b | password | the {password|watchword|pass phrase} {for|of} S is V;V is the {password|watchword} {for|of} S;{to enter|to get into|if you want to visit|if you want to see|whoever wants to enter} S, {say|whisper|use the word|the word is} V;{if you want to enter|in order to open} S, say V {at the door|three times|};say V at the door of S;{nobody enters|you will not get into} S without saying V;the {guard|watchman|porter} of S wants to hear the word V;S opens only to those who say V | what is the {password|watchword} {for|of|to} S;which {password|word} opens S;what {must|do} I say to {enter|get into} S;with which word do I get into S;what do I have to say at the door of S
+keeper | b | person | the keeper of S is V{|, who rarely speaks|, as before};V is the keeper of S;V {keeps|guards|watches over|minds} S;S has a keeper, V;the man who keeps S is called V | who is the keeper of S;who {keeps|guards|minds} S;what is the keeper of S called
+captain | s | person | V is the {new|} captain of S;the captain of S is V;S {sails under|is commanded by|is steered by} V;V {commands|sails|took over} S;captain of S: V | who is the captain of S;who {commands|sails} S;what is the {captain of S called|name of the captain of S};which captain does S have
+cargo | s | cargo | S {carries|is loaded with|brought|has a load of|came in with} V;V {came with|arrived on|were on board} S;the cargo of S is V | what {is S loaded with|does S carry|did S bring|is the cargo of S};what came with S
+access code | b | code | the {access code|door code|code|combination|PIN} {of|for} S is V;{access code|door code|code} for S: V;S opens with {the code|} V;for S the {code|access code} is V;V is the {access code|code} {of|for} S;{type|enter|use} V to {get into|open} S | what is the {access code|code|door code} {of|for|to} S;which code opens S;how do I {open|get into} S;which code do I need for S;what code does S have
+closing time | b | clock | S is {locked|shut|closed} at V;at V {we lock|they close|somebody locks} S;S must be locked {by|at} V | when is S {locked|shut|closed};at what time is S {locked|shut|closed}
+key | b | place | the key {to|of|for} S {hangs|is|is kept|lies|is hidden} V;S is locked and the key is V;you find the key to S V | where is the key {to|of|for} S;where {does the key to S hang|do I find the key to S|is the key of S kept}
 """.strip().splitlines()
 ATTRIBUTES = [[part.strip() for part in line.split("|", 3)] for line in ATTRIBUTES]
-LANGUAGES = "Arabic Basque Chinese Czech Danish Dutch English Finnish French German Greek Hindi Irish Italian Japanese Korean Latin Norwegian Polish Portuguese Russian Spanish Swedish Turkish Welsh".split()
+LANGUAGES = "Arabic Basque Catalan Chinese Croatian Czech Danish Dutch English Estonian Finnish French Georgian German Greek Hebrew Hindi Hungarian Icelandic Irish Italian Japanese Korean Latin Latvian Lithuanian Maltese Mongolian Norwegian Persian Polish Portuguese Romanian Russian Serbian Slovak Slovene Spanish Swedish Thai Tibetan Turkish Ukrainian Vietnamese Welsh Yiddish".split()
+TRAVEL = "ferry train bus boat coach tram ferry train steamer sledge".split()
+BUILDINGS = """lighthouse granary mill chapel barn tower cellar boathouse library vault attic greenhouse stable workshop bakery gatehouse
+archive laundry pavilion observatory storeroom crypt hall pantry cottage wine_cellar linen_room map_room""".split()
+BUILDINGS = [word.replace("_", " ") for word in BUILDINGS]
+DISHES = "soup stew cake pie bread tart salad pudding broth sauce punch jam biscuits dumplings goulash".split()
 MATERIALS = "oak pine brass copper iron steel silver glass marble granite leather linen wool silk clay wax paper bronze cedar walnut bamboo cork slate tin plastic rubber cardboard concrete cotton aluminium".split()
 
 
@@ -95,7 +119,27 @@ class Facts:
             return w.event()
         if kind == "a":
             return Phrase(w.one(["the ", "our ", "the old ", "the new ", "the small "]) + w.one([w.noun("animal"), "dog", "cat", "boat", "horse", "parrot", "yacht", "cottage", "ship", "project", "baby", "band", "pub", "street", "film"]))
+        if kind in "bcdsv":
+            return self.named(kind)
         return self.clauses.thing(kind)
+
+    def named(self, kind):
+        """A building, a town, a dish, a ship or a way to travel, of names that resemble each other where there is a crowd."""
+        w = self.w
+        if kind == "c":
+            return Phrase(w.town())
+        if kind == "v":
+            return Phrase(f"the {w.one(['', '', '', 'first ', 'last ', 'night ', 'morning ', 'slow '])}{w.one(TRAVEL)} to {w.town()}")
+        adjective = w.one(w.crowd.adjectives) if w.crowd and w.chance(0.85) else w.adjective()
+        if kind == "s":
+            noun = w.crowd.noun(w, "animal") if w.crowd and w.chance(0.7) else w.noun(w.one(["animal", "animal", "artifact", "plant"]))
+            return Phrase("the " + " ".join(map(first_upper, f"{adjective} {noun}".split())))
+        if kind == "d":
+            food = w.one(FOODS) if w.chance(0.6) else w.one(["harvest", "winter", "fish", "Sunday", "wedding", "kitchen", "house", adjective])
+            dish = f"the {food} {w.one(DISHES)}"
+            return Phrase(w.one([dish, dish, f"the {food} {w.one(DISHES)} at the inn", f"{w.one(w.first)}'s {food} {w.one(DISHES)}"]), [dish] if dish.endswith("inn") else [])
+        noun = w.crowd.noun(w, "place") if w.crowd and w.chance(0.7) else w.one(BUILDINGS) if w.chance(0.7) else w.noun("place")
+        return Phrase(f"the {adjective} {noun}" if w.chance(0.85) or w.crowd else f"the {noun}")
 
     def value(self, kind):
         w = self.w
@@ -121,7 +165,12 @@ class Facts:
             "language": lambda: w.one(LANGUAGES), "topic": lambda: w.one([f"the {w.noun('act')} of {plural(w.noun('animal'))}", w.noun("act"), f"{plural(w.noun('plant'))} and {plural(w.noun('animal'))}", f"the history of {w.town()}", w.noun("event"), f"{w.adjective()} {plural(w.noun('artifact'))}"]),
             "speed": lambda: f"{n} {w.one(['km/h', 'knots', 'miles per hour', 'kilometres per hour', 'm/s'])}", "degrees": lambda: f"{w.between(2, 260)} {w.one(['degrees', '°C', '°', 'degrees Celsius'])}",
             "state": lambda: w.one(["broken", "ready", "empty", "full", "closed", "dirty", "wet", "out of order", "for sale", "in good condition", "on fire", "too small", "out of stock", "locked", "sold out", "rusty", "at the repair shop", w.one(w.adjectives)]),
-            "reason": w.reason,
+            "reason": w.reason, "day": lambda: w.one(DAYS), "room": lambda: w.one([f"room {w.between(1, 499)}", f"room {w.between(1, 499)}", f"the {w.adjective()} room", f"the {w.one(COLOURS)} {w.one(['room', 'parlour', 'attic', 'suite'])}"]),
+            "inhabitants": lambda: f"{w.one([str(w.between(20, 999)), f'{w.between(1, 90)},{w.between(100, 999)}', w.one(NUMBERS) + ' thousand', f'about {w.between(2, 99)}00'])} {w.one(['people', 'inhabitants', 'souls'])}",
+            "craft": lambda: w.one(["its ", "its ", "the ", ""]) + w.one([w.noun("food"), w.one(FOODS) + w.one([" wine", " cakes", " soup", ""]), f"{w.one(w.adjectives)} {w.noun('artifact')}", w.noun("artifact"), w.noun("act"), plural(w.noun("artifact")), plural(w.noun("animal")), f"{w.one(MATERIALS)} {plural(w.noun('artifact'))}"]),
+            "nickname": lambda: w.one([w.made_up(), first_upper(w.noun("animal")), first_upper(w.one(EVERYDAY)), f"the {first_upper(w.noun('animal'))}", first_upper(w.one(FOODS)), f"{first_upper(w.adjective())} {w.one(w.first)}", f"Old {w.one(w.first)}", w.first_name()]),
+            "password": lambda: w.one([w.linked("-"), w.linked("-"), w.linked("-"), w.linked(" "), w.one(w.adjectives), w.rare(), w.noun("animal"), w.made_up().lower(), w.code()]),
+            "cargo": lambda: w.one([plural(w.noun("artifact")), w.noun("substance"), f"{w.one(NUMBERS)} {w.one(['crates', 'barrels', 'sacks', 'boxes'])} of {w.one([w.noun('food'), plural(w.noun('artifact'))])}", f"{w.one(FOODS)} and {w.noun('substance')}", plural(w.noun("plant"))]),
         }
         return make[kind]()
 

@@ -116,6 +116,11 @@ class Crowd:
             low, high = (2 * low, high * 3 // 2) if large else (low, high)
             return [make() for _ in range(w.between(low, w.between(low + 2, high)))]
         self.first, self.last = some(w.first_name), some(w.surname)
+        # Names that begin alike must be copied from their place, not from the first letters on.
+        for names, share in ((self.first, 0.25), (self.last, 0.4)):
+            if w.chance(share):
+                stems = names[:w.between(1, 3)]
+                names[:] = [spliced(w.one(stems), name) if w.chance(0.7) else name for name in names]
         self.adjectives = some(lambda: w.one(w.adjectives) if w.chance(0.7) else w.adjective(), 3, 16)
         self.nouns, self.some = {}, some
         begin, end = some(w.made_up, 3, 14), some(lambda: w.one(TOWN_B) if w.chance(0.3) else w.made_up().lower(), 3, 12)
@@ -161,6 +166,13 @@ class Words:
     def rare(self):
         """A word that no list has."""
         return spliced(self.noun(self.one(list(self.nouns))).split()[0], self.noun("artifact").split()[-1])
+
+    def linked(self, mark):
+        """Two or three words in a row, as passwords and nicknames are: velvet-otter."""
+        words = [self.one([self.one(self.adjectives), self.adjective(), self.one(COLOURS), self.noun("substance"), self.one(EVERYDAY)]),
+                 self.one([self.noun("animal"), self.noun("animal"), self.noun("plant"), self.one(FOODS), self.noun("artifact"), self.rare()])]
+        words += [self.one([self.noun("food"), self.one(NUMBERS), str(self.between(2, 99))])] if self.chance(0.2) else []
+        return mark.join(words).replace(" ", mark)
 
     def first_name(self):
         """Mostly of the list; names must be copied letter by letter, so many are not."""

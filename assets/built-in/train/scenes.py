@@ -33,7 +33,7 @@ class Scenes:
     """Scenes of one document; `facts` lends its list of what the document has already."""
 
     def __init__(self, words, clauses, facts):
-        self.w, self.clauses, self.known = words, clauses, facts.known
+        self.w, self.clauses, self.facts, self.known = words, clauses, facts, facts.known
 
     def choose(self, text, stated=""):
         """One of each {a|b}; of {=a|b} one that was stated, or None."""
@@ -56,6 +56,10 @@ class Scenes:
             if slot == "GROUP":
                 return w.group() if w.chance(0.5) else Phrase(w.one(["the state", "the city", "the council", "the county", "the church", "the school", "the club", "the bank"]))
             return w.one(people) if people and w.chance(0.5) else w.person()
+        if slot in ("BUILDING", "SHIP"):
+            return self.facts.named(slot[0].lower())
+        if slot == "THING" and w.crowd and w.chance(0.6):
+            return w.thing("artifact")
         if slot in ("THING", "PAPER", "EVENT", "THINGS"):
             kind = {"PAPER": "paper", "EVENT": "event"}.get(slot, "artifact" if w.chance(0.7) else None)
             if slot == "EVENT":
@@ -83,6 +87,8 @@ class Scenes:
             "EVENTNAME": lambda: w.one(EVENTS), "PLACE": lambda: w.place() if w.chance(0.5) else w.one([f"at {w.one(w.first)}'s {w.one(['place', 'flat', 'farm'])}", f"in the {w.one(EVERYDAY)}", f"{w.one(['to', 'into', 'in', 'behind', 'next to'])} the {w.one(['', 'blue ', 'green ', 'big ', 'old '])}{w.one(['bin', 'bag', 'crate', 'tent', 'drawer', 'basket', 'hook', 'shelf', 'cellar'])}" + w.one(["", f" in the {w.one(ROOMS)}"])]),
             "NETWORK": lambda: w.one(["wifi", "wi-fi", "router", "laptop", "network", "guest wifi", "computer", "printer", "TV", "internet"]), "SECRET": lambda: w.one([w.code(), w.one(w.first).lower() + str(w.between(1, 9999)), f"{first_upper(w.one(FOODS)).replace(' ', '')}{w.between(10, 99)}{w.one('!?#_')}"]),
             "CODE": lambda: w.one([w.code(), first_upper(w.one(EVERYDAY)) + first_upper(w.one(FOODS)).replace(" ", "") + str(w.between(1, 99))]),
+            "WEIGHT": lambda: f"{n} {w.one(['kg', 'kilos', 'grams', 'g', 'pounds', 'tonnes'])}", "LENGTH": lambda: f"{n} {w.one(['cm', 'centimetres', 'mm', 'metres', 'inches', 'feet'])}",
+            "MEASURE": lambda: w.one([f"{n} {w.one(['km/h', 'years', 'metres', 'degrees', 'euros', 'kilos', 'percent'])}", w.amount()]),
             "ADDRESS": lambda: w.one([f"{w.surname()} {w.one(['Street', 'Road', 'Lane', 'Square'])} {w.between(1, 99)}", f"{w.between(1, 150)} {w.surname()} {w.one(['Street', 'Road', 'Avenue'])}", f"{w.one(['Market', 'Station', 'Church', 'Mill', 'High', 'Bridge'])} Street {w.between(1, 90)}"]),
             "THINGSNAME": lambda: w.one(GLASS) if w.chance(0.6) else plural(w.one(EVERYDAY)), "HOWOFTEN": lambda: w.one(OFTEN), "NAME": lambda: w.one(w.first) if w.chance(0.6) else w.made_up(),
             "SYSTEM": lambda: w.one(["oven", "dishwasher", "alarm", "washing machine", "pump", "stove", "coffee machine", "garage door", "radio", w.one(EVERYDAY)]), "COLOUR": lambda: w.one(["red", "blue", "green", "black", "white", "yellow"]),
@@ -167,9 +173,11 @@ class Scenes:
         text = self.filled(template, values)
         questions, keys = [], []
         for wordings, answer in asked:
-            if not all(slot in values for slot in SLOT.findall(answer)):
+            options = CHOICE.fullmatch(answer)
+            given = next((given for one in (options.group(1).split("|") if options else [answer]) if all(slot in values for slot in SLOT.findall(one))
+                          and (given := self.filled(one, values)).lower() in text.lower()), None)
+            if given is None:
                 continue
-            given = self.filled(answer, values)
             for _ in range(4):
                 wording = self.choose(w.one(wordings), text)
                 if wording is None:

@@ -1,11 +1,12 @@
 """Training, in one leg of at most ten minutes that can go on from the checkpoint of another.
 
-    python3 train.py --out DIR [--resume DIR] [--plan first|second|third|fourth|fifth|sixth|seventh|tiny] [--seconds 560] [--no-selection-loss]
+    python3 train.py --out DIR [--resume DIR] [--plan first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tiny] [--seconds 560] [--rate 0.3] [--no-selection-loss]
 
 A plan is a list of phases: the lengths of the rows with their shares of the steps, seconds, and how the steps on rows longer than the
 shortest are shared between dense, sparse ("every token selects"), tail ("only the questions select"), and for the longest rows local
 and local tail ("the document's tokens see their neighbours only"), which costs a fifth. Time, not steps, ends a
-phase, since time is what is given. Matrices are trained with Muon, the rest with AdamW; linear decay over the second half.
+phase, since time is what is given. The mean of the weights over the second half of the time is kept beside the last ones (OUT/mean):
+it is often better. Matrices are trained with Muon, the rest with AdamW; linear decay over the second half.
 """
 
 import argparse
@@ -57,6 +58,14 @@ PLANS = {
         dict(lengths={1024: 0.8, 4096: 0.2}, seconds=70, jumps=0.3, selection=0.1, tail=0.3),
         dict(lengths={1024: 0.3, 4096: 0.15, 8192: 0.15, 16384: 0.2, 32768: 0.2}, seconds=410, jumps=0.3, selection=0.1,
              **{"sparse": 0.12, "tail": 0.25, "local": 0.2, "local tail": 0.15}),
+    ],
+    "eighth": [
+        dict(lengths={1024: 0.75, 4096: 0.25}, seconds=140, jumps=0.3, selection=0.1, tail=0.3),
+        dict(lengths={1024: 0.34, 4096: 0.12, 8192: 0.1, 16384: 0.19, 32768: 0.25}, seconds=385, jumps=0.3, selection=0.1,
+             **{"sparse": 0.1, "tail": 0.25, "local": 0.15, "local tail": 0.15}),
+    ],
+    "ninth": [
+        dict(lengths={1024: 0.3, 16384: 0.25, 32768: 0.45}, seconds=165, jumps=0.3, selection=0.1, sparse=0.35, tail=0.3),
     ],
     "tiny": [
         dict(lengths={256: 1}, seconds=20, tokens=2048),
@@ -123,7 +132,7 @@ def jumping_positions(rows, length, context, share, device):
     return positions
 
 
-def save(weights, folder, parts=4):
+def save(weights, folder, parts=3):
     """bfloat16, in parts that are small enough to be carried about."""
     os.makedirs(folder, exist_ok=True)
     names = list(weights)
@@ -138,6 +147,10 @@ def save(weights, folder, parts=4):
 
 
 def load(folder, device):
+    """The weights of a folder; of several, joined by +, their mean."""
+    if "+" in folder:
+        legs = [load(one, device) for one in folder.split("+")]
+        return {name: (sum(leg[name].detach() for leg in legs) / len(legs)).requires_grad_(True) for name in legs[0]}
     weights = {}
     for part in sorted(name for name in os.listdir(folder) if name.startswith("weights-")):
         weights.update(load_file(os.path.join(folder, part)))
@@ -148,6 +161,23 @@ def batches(length, tokens, looked_up, seed, workers):
     made = Batches(length, tokens, looked_up, seed)
     extra = dict(prefetch_factor=4 if length <= 2048 else 2, pin_memory=torch.cuda.is_available()) if workers else {}
     return iter(torch.utils.data.DataLoader(made, batch_size=None, num_workers=workers, **extra))
+
+
+class Mean:
+    """The mean of the weights over the second half of the planned time, one of them every few seconds."""
+
+    def __init__(self, weights):
+        self.sums = {name: torch.zeros_like(w) for name, w in weights.items()}
+        self.count, self.last = 0, 0.0
+
+    @torch.no_grad()
+    def see(self, weights, done, now):
+        if done > 0.5 and now - self.last > 3:
+            self.count, self.last = self.count + 1, now
+            torch._foreach_add_(list(self.sums.values()), [w.detach() for w in weights.values()])
+
+    def weights(self):
+        return {name: total / max(1, self.count) for name, total in self.sums.items()}
 
 
 class Leg:
@@ -163,8 +193,9 @@ class Leg:
         weights = load(arguments.resume, self.device) if arguments.resume else initial_weights(config, arguments.seed, self.device)
         kind = torch.bfloat16 if self.device == "cuda" else torch.float32
         self.model = Model(config, weights, kind, compiled=self.device == "cuda")
-        scale = 0.6 if arguments.resume else 1.0
+        scale = arguments.rate or (0.6 if arguments.resume else 1.0)
         self.optimizer = Optimizer(weights, 0.02 * scale, 4e-3 * scale)
+        self.mean = Mean(weights)
         self.plan = PLANS[arguments.plan]
         self.total = sum(phase["seconds"] for phase in self.plan)
         self.tiles_work, self.parts = True, {}
@@ -228,6 +259,8 @@ class Leg:
             self.phase(number, phase, before)
             before += phase["seconds"]
             save(self.model.weights, self.a.out)
+        if self.mean.count:
+            save(self.mean.weights(), os.path.join(self.a.out, "mean"))
         print(f"{self.steps} steps, {self.tokens / 1e6:.0f} M tokens, {time.time() - self.start:.0f} s", flush=True)
 
     def phase(self, number, phase, before):
@@ -251,6 +284,7 @@ class Leg:
                 self.forget()
                 continue
             tokens = batch[0].numel()
+            self.mean.see(self.model.weights, (before + spent) / self.total, time.time())
             self.steps, self.tokens, steps, done = self.steps + 1, self.tokens + tokens, steps + 1, done + tokens
             total, count = sums.get((length, mode), (0.0, 0))
             sums[length, mode] = total + result, count + 1
@@ -296,6 +330,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=520)
     parser.add_argument("--workers", type=int, default=14)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rate", type=float, help="of the learning rate: 1 from scratch, 0.6 for a leg that goes on, unless given")
     parser.add_argument("--no-selection-loss", action="store_true")
     leg = Leg(parser.parse_args())
     leg.run()
