@@ -250,7 +250,7 @@ impl App {
             }
             Effect::Respawn => self.start_engine(),
             Effect::SaveChat(id) => {
-                if let Some(chat) = self.store.chat_by(id).filter(|chat| chat.was_used()) {
+                if let Some(chat) = self.store.chat_by(id) {
                     self.write(Job::Chat(Box::new(chat.clone())));
                 }
             }

@@ -83,9 +83,10 @@ impl History {
         settings
     }
 
-    /// Writes a chat.
+    /// Writes a chat. One that holds nothing has no file.
     pub fn write_chat(&self, chat: &Chat) -> Result<()> {
-        write_file(&self.chat_path("chats", chat.id), "chat", chat)
+        let path = self.chat_path("chats", chat.id);
+        if chat.is_blank() { remove(&path) } else { write_file(&path, "chat", chat) }
     }
 
     /// Writes a document, unless it is there: its name is a digest of its text.

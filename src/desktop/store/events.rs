@@ -86,6 +86,7 @@ impl Store {
         let mut effects = vec![Effect::SaveSettings];
         let documents: Vec<_> = self.draft.documents.clone();
         effects.extend(documents.into_iter().filter_map(|id| self.count_document(id)));
+        effects.extend(self.count_draft());
         effects
     }
 

@@ -20,7 +20,7 @@ use std::ops::Range;
 
 pub use action::{Action, Dialog, Effect, HistoryRead, Notice, Pane, Posted};
 use chat::Removed;
-pub use chat::{Chat, ChatId, Message};
+pub use chat::{Chat, ChatId, Message, Unsent};
 pub use context::ContextUse;
 pub use library::Document;
 pub use settings::{ChatSettings, Given, Settings, ThemeChoice};
@@ -151,13 +151,6 @@ pub struct Compare {
     pub sparse: Option<MessageId>,
 }
 
-/// What is typed in a chat and not sent.
-#[derive(Debug, Clone, Default)]
-struct Unsent {
-    draft: Draft,
-    editing: Option<(MessageId, String)>,
-}
-
 /// What [`Action::Undo`] takes back.
 #[derive(Debug, Clone)]
 enum Undo {
@@ -223,8 +216,6 @@ pub struct Store {
     pub search: String,
     /// The comparison on screen.
     pub compare: Option<Compare>,
-    /// What is typed in the other chats.
-    unsent: BTreeMap<ChatId, Unsent>,
     /// The last deletion.
     undo: Option<Undo>,
     /// Answers to write after this one: question, attention.
@@ -264,7 +255,6 @@ impl Store {
             notices: Vec::new(),
             search: String::new(),
             compare: None,
-            unsent: BTreeMap::new(),
             undo: None,
             queue: VecDeque::new(),
             counting: Vec::new(),

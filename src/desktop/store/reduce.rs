@@ -9,6 +9,14 @@ const NAMED: usize = 4;
 impl Store {
     /// Applies one action.
     pub fn apply(&mut self, action: Action) -> Vec<Effect> {
+        let mut effects = self.reduce(action);
+        if self.keep_unsent() {
+            effects.push(Effect::SaveChat(self.current));
+        }
+        effects
+    }
+
+    fn reduce(&mut self, action: Action) -> Vec<Effect> {
         match action {
             Action::NewChat => self.new_chat(),
             Action::SelectChat(id) => self.select_chat(id),
@@ -25,7 +33,6 @@ impl Store {
             Action::RestoreChat(id) => return self.restore_chat(id),
             Action::EmptyTrash => {
                 let gone: Vec<_> = std::mem::take(&mut self.trash).into_iter().map(|chat| chat.id).collect();
-                self.unsent.retain(|chat, _| !gone.contains(chat));
                 self.readings.retain(|(chat, _)| !gone.contains(chat));
                 return vec![Effect::EmptyTrash(gone)];
             }
@@ -173,10 +180,8 @@ impl Store {
     /// Chats that have a document in any of their branches, in a draft or in the trash.
     pub fn chats_with(&self, id: DocumentId) -> usize {
         let said = |chat: &&super::Chat| {
-            let typed =
-                if chat.id == self.current { Some(&self.draft) } else { self.unsent.get(&chat.id).map(|it| &it.draft) };
-            let mut documents = chat.messages.iter().flat_map(|message| &message.documents);
-            documents.any(|other| *other == id) || typed.is_some_and(|draft| draft.documents.contains(&id))
+            let said = chat.messages.iter().flat_map(|message| &message.documents);
+            said.chain(&chat.unsent.documents).any(|other| *other == id)
         };
         self.chats.iter().chain(&self.trash).filter(said).count()
     }
@@ -274,10 +279,13 @@ impl Store {
     }
 
     fn history_read(&mut self, read: HistoryRead) {
-        for chat in read.chats {
+        for document in read.documents {
+            self.documents.entry(document.id).or_insert(document);
+        }
+        for mut chat in read.chats {
+            chat.unsent.documents.retain(|id| self.documents.contains_key(id));
             // One whose messages were all deleted is as good as a new one.
-            let empty = chat.messages.is_empty() && !chat.named;
-            if !empty && self.chat_by(chat.id).is_none() {
+            if !chat.is_blank() && self.chat_by(chat.id).is_none() {
                 self.chats.push(chat);
             }
         }
@@ -287,9 +295,7 @@ impl Store {
                 self.trash.push(chat);
             }
         }
-        for document in read.documents {
-            self.documents.entry(document.id).or_insert(document);
-        }
+        self.go_on();
         let mut lines: Vec<String> =
             read.damaged.iter().map(|(path, reason)| format!("{}: {reason}", path.display())).collect();
         let title = match lines.len() {
@@ -303,6 +309,16 @@ impl Store {
             lines.push(format!("and {more} more"));
         }
         self.tell(Notice::Problem(title, lines.join("\n")));
+    }
+
+    /// Shows the chat in which somebody was typing their first question when the program ended, unless they have begun
+    /// another.
+    fn go_on(&mut self) {
+        let begun = self.chats.iter().filter(|chat| chat.messages.is_empty() && !chat.unsent.is_empty());
+        let latest = begun.max_by_key(|chat| chat.changed).map(|chat| chat.id);
+        if let Some(id) = latest.filter(|_| self.chat().is_some_and(super::Chat::is_blank)) {
+            self.select_chat(id);
+        }
     }
 
     fn export_chat(&self) -> Vec<Effect> {

@@ -81,8 +81,11 @@ impl Sidebar {
         let width = ui.available_width();
         ui.scope(|ui| {
             ui.style_mut().visuals.selection.bg_fill = palette.accent_soft;
-            let button = Button::selectable(current, title).truncate().min_size(egui::vec2(width, 32.0));
-            let response = ui.add(button);
+            let mut button = Button::selectable(current, title).truncate().min_size(egui::vec2(width, 32.0));
+            if !current && !chat.unsent.is_empty() {
+                button = button.right_text(RichText::new("draft").font(theme::font(theme::SMALL)).color(palette.weak));
+            }
+            let response = ui.add(button).accessible_name(&chat.title);
             if response.clicked() {
                 actions.push(Action::SelectChat(chat.id));
             }
@@ -98,7 +101,7 @@ impl Sidebar {
                 }
             });
         });
-        if current && !chat.messages.is_empty() {
+        if current && !chat.is_blank() {
             ui.horizontal(|ui| {
                 ui.add_space(2.0);
                 if widgets::icon_button(ui, icons::PENCIL_SIMPLE, "Rename chat").clicked() {
