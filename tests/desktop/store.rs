@@ -235,7 +235,7 @@ fn traces_are_bounded_while_an_answer_grows() {
     let step = Arc::new(StepTrace::sparse(64 * 4001, 64, 1, 1, [&ids[..]], |_| false));
     let work = ask(&mut store, "one");
     store.event(Event::Context(work, Arc::new(ContextMap::default())));
-    for number in 0..8000 {
+    for number in 0..16_000 {
         let (id, seconds) = (1, number as f32);
         let step = Some(Arc::clone(&step));
         store.event(Event::Token(Token { generation: work, id, text: "a".into(), part: Part::Answer, seconds, step }));
@@ -243,8 +243,8 @@ fn traces_are_bounded_while_an_answer_grows() {
         assert!(bytes < (96 << 20) + 64 * 20_000, "{bytes} after {number}");
     }
     let reading = &store.readings[0].1;
-    assert!(reading.written[0].step.is_none() && reading.written[7999].step.is_some(), "the oldest go first");
-    assert_eq!(reading.block_sums(7).1, 8000, "the sums know all");
+    assert!(reading.written[0].step.is_none() && reading.written[15_999].step.is_some(), "the oldest go first");
+    assert_eq!(reading.block_sums(7).1, 16_000, "the sums know all");
 }
 
 #[test]

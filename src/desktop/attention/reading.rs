@@ -172,7 +172,7 @@ impl Reading {
     /// Bytes that the steps take, about.
     pub fn step_bytes(&self) -> usize {
         let kept = self.written.get(self.forgotten..).unwrap_or(&[]);
-        kept.iter().filter_map(|written| written.step.as_deref()).map(bytes_of).sum()
+        kept.iter().filter_map(|written| written.step.as_deref()).map(StepTrace::bytes).sum()
     }
 
     /// Drops steps, oldest first, until so many bytes are free; the sums stay. Returns how many became free.
@@ -181,7 +181,7 @@ impl Reading {
         while free < bytes
             && let Some(written) = self.written.get_mut(self.forgotten)
         {
-            free += written.step.take().as_deref().map_or(0, bytes_of);
+            free += written.step.take().as_deref().map_or(0, StepTrace::bytes);
             self.forgotten += 1;
         }
         free
@@ -230,7 +230,7 @@ impl Reading {
         for (step, weight) in steps {
             weights += weight;
             let heads = step.kv_heads.max(1) as usize;
-            for reader in (0..step.readers()).filter(|&reader| step.free(reader).binary_search(&block).is_ok()) {
+            for reader in (0..step.readers()).filter(|&reader| step.free(reader).contains(block)) {
                 if let Some(share) = shares.get_mut(reader / heads) {
                     *share += weight / heads as f32;
                 }
@@ -271,7 +271,7 @@ impl Reading {
     /// Votes that the tokens from `first` on gave to a block.
     pub fn votes_for(&self, block: u32, first: usize) -> Vec<u32> {
         let votes = |step: &StepTrace| {
-            (0..step.readers()).filter(|&reader| step.free(reader).binary_search(&block).is_ok()).count() as u32
+            (0..step.readers()).filter(|&reader| step.free(reader).contains(block)).count() as u32
         };
         let tokens = self.written.get(first..).unwrap_or(&[]);
         tokens.iter().map(|written| written.step.as_deref().map_or(0, votes)).collect()
@@ -317,11 +317,6 @@ impl Reading {
     }
 }
 
-/// Bytes that a step takes, about.
-fn bytes_of(step: &StepTrace) -> usize {
-    4 * step.free_total() + 512
-}
-
 fn longest_run(blocks: &[u32], wanted: impl Fn(u32) -> bool) -> Option<Range<u32>> {
     let mut best: Option<Range<u32>> = None;
     let mut run: Option<Range<u32>> = None;
@@ -345,7 +340,7 @@ fn turnover(before: &StepTrace, now: &StepTrace) -> f32 {
     let (mut shared, mut total) = (0usize, 0usize);
     for reader in 0..now.readers().max(before.readers()) {
         let (left, right) = (before.free(reader), now.free(reader));
-        let both = left.iter().filter(|block| right.binary_search(block).is_ok()).count();
+        let both = left.iter().filter(|&block| right.contains(block)).count();
         shared += both;
         total += left.len() + right.len() - both;
     }
