@@ -16,5 +16,7 @@ fn main() -> foveal::error::Result<()> {
         device: None,
         context: None,
         chat: None,
+        reopened: None,
+        faults: Default::default(),
     })
 }

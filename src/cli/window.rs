@@ -14,6 +14,7 @@ pub(super) fn run(arguments: &ChatArguments) -> Result<ExitCode> {
     let choice = arguments.model_path().map(|path| ModelChoice::Path(path.to_owned()));
     let name = arguments.sample_name().unwrap_or("memories");
     let sample = built_in::sample(name)?;
+    let faults = Faults::from_environment()?;
     let question = sample.questions.first().map(|about| about.question.clone()).unwrap_or_default();
     desktop::run(DesktopOptions {
         engine: model_engine(ModelEngineOptions {
@@ -23,7 +24,7 @@ pub(super) fn run(arguments: &ChatArguments) -> Result<ExitCode> {
             stop: arguments.stop_texts(),
             load: arguments.load_options(),
             named: Some(choice.clone().unwrap_or(ModelChoice::BuiltIn)),
-            faults: Faults::from_environment()?,
+            faults: faults.clone(),
         }),
         data_folder: built_in::data_folder(),
         model: choice,
@@ -32,6 +33,8 @@ pub(super) fn run(arguments: &ChatArguments) -> Result<ExitCode> {
         device: arguments.device_name().map(str::to_owned),
         context: arguments.load_options().context.and_then(|tokens| u32::try_from(tokens).ok()),
         chat: Some(arguments.chat_change()),
+        reopened: None,
+        faults,
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -12,11 +12,12 @@ use super::export::TraceExport;
 use super::history::History;
 use super::log::Log;
 use super::messages::{Command, ModelChoice};
-use super::store::{Action, ChatSettings, Dialog, Document, Effect, Given, Notice, Settings, Store};
+use super::store::{Action, ChatId, ChatSettings, Dialog, Document, Effect, Given, Notice, Settings, Store};
 use super::views::{Views, picture};
 use super::workers::{self, Job, Reply, Writer};
 use super::{commands, theme};
 use crate::error::{Error, Result};
+use crate::gpu::Faults;
 
 /// Pasted text longer than this becomes a document.
 const LONG_PASTE: usize = 2000;
@@ -42,6 +43,10 @@ pub struct DesktopOptions {
     pub context: Option<u32>,
     /// Changes what the chats of this run start with.
     pub chat: Option<ChatChange>,
+    /// The chat to show again, where the window before was lost with its device.
+    pub reopened: Option<ChatId>,
+    /// Faults on purpose, for tests.
+    pub faults: Faults,
 }
 
 /// What flags make of a chat's settings.
@@ -79,6 +84,7 @@ impl App {
                 change(&mut chat);
                 chat
             }),
+            reopened: options.reopened,
         };
         let mut store = Store::new(settings, given, now());
         if let Some((name, text, question)) = &options.sample {
@@ -92,7 +98,8 @@ impl App {
         };
         let writer = Writer::spawn(history.clone(), reply.clone()).map_err(threads)?;
         reply.spawn("Reading chats", move |reply| reply.send(Action::HistoryRead(Box::new(history.read_all()))));
-        if !options.documents.is_empty() {
+        // A window that is opened again has them on its chat.
+        if !options.documents.is_empty() && options.reopened.is_none() {
             workers::read_files(&reply, options.documents.clone());
         }
         let mut app = Self {
@@ -112,6 +119,11 @@ impl App {
         let choice = app.options.model.clone().or(app.store.settings.model.clone()).unwrap_or(ModelChoice::BuiltIn);
         app.act(Action::Load(choice));
         Ok(app)
+    }
+
+    /// True where the device that draws is to be lost with this frame.
+    pub(super) fn loses_window(&self) -> bool {
+        self.options.faults.lose_window()
     }
 
     /// The state, for tests and for the title of the window.

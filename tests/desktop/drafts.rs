@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use foveal::desktop::fake::Script;
 use foveal::desktop::history::History;
 use foveal::desktop::messages::{ModelChoice, Part, Role};
-use foveal::desktop::store::{Action, Chat, ChatSettings, Document, Effect, HistoryRead, Store};
+use foveal::desktop::store::{Action, Chat, ChatSettings, Document, Effect, Given, HistoryRead, Notice, Store};
 
 use super::actions::say;
 use super::store::{ask, finish, ready, token};
@@ -120,6 +120,11 @@ fn a_first_question_is_taken_up_unless_another_was_begun() {
     store.apply(Action::HistoryRead(Box::new(read())));
     assert_eq!((store.current, store.draft.text.as_str()), (4, "newer"));
     assert!(store.draft.documents.is_empty(), "a document that is not kept cannot be sent");
+    let given = Given { reopened: Some(7), ..Default::default() };
+    let mut store = Store::new(Default::default(), given, 1000);
+    store.apply(Action::HistoryRead(Box::new(read())));
+    assert_eq!((store.current, store.draft.text.as_str()), (7, "later than all"), "the window was lost in this one");
+    assert!(store.notices[0].notice.is_of(Notice::REOPENED));
     let mut store = new();
     store.apply(Action::Load(ModelChoice::BuiltIn));
     store.apply(Action::Draft("quick".into()));

@@ -125,6 +125,8 @@ impl Window {
             device: None,
             context: None,
             chat: None,
+            reopened: None,
+            faults: Default::default(),
         }
     }
 

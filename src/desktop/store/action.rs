@@ -50,6 +50,18 @@ pub enum Notice {
     Done(String),
 }
 
+impl Notice {
+    /// Title of the card of a lost device, while it is replaced.
+    pub const DEVICE_LOST: &str = "The graphics device was lost";
+    /// Title of the card of a window that was lost with its device.
+    pub const REOPENED: &str = "The window was opened again";
+
+    /// Whether it is the card with this title.
+    pub fn is_of(&self, title: &str) -> bool {
+        matches!(self, Self::Problem(own, _) if own == title)
+    }
+}
+
 /// A notice, and since when it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posted {

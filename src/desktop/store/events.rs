@@ -15,8 +15,6 @@ const BOUND_EVERY: usize = 64;
 const MAPPED_TOKENS: usize = 4 << 20;
 /// Milliseconds between two times that an answer is written to the disk while it grows.
 const SAVE_EVERY: u64 = 5_000;
-/// Title of the notice that stands while a lost device is replaced.
-const DEVICE_LOST: &str = "The graphics device was lost";
 /// Tokens over which the speed is measured.
 const SPEED_TOKENS: usize = 48;
 
@@ -51,12 +49,11 @@ impl Store {
             Event::DeviceLost(generation, detail) => {
                 if self.working_on(generation).is_some() {
                     let words = format!("{detail}. The model is loaded again and the answer goes on.");
-                    self.tell(Notice::Problem(DEVICE_LOST.into(), words));
+                    self.tell(Notice::Problem(Notice::DEVICE_LOST.into(), words));
                 }
             }
             Event::DeviceRestored(generation) => {
-                self.notices
-                    .retain(|posted| !matches!(&posted.notice, Notice::Problem(title, _) if title == DEVICE_LOST));
+                self.notices.retain(|posted| !posted.notice.is_of(Notice::DEVICE_LOST));
                 if self.working_on(generation).is_some() {
                     self.tell(Notice::Done("The graphics device is back, nothing was lost".into()));
                 }
@@ -229,11 +226,7 @@ impl Store {
         if error.kind == FailureKind::Crashed {
             effects.push(Effect::Respawn);
         }
-        let is_old = |notice: &Notice| match notice {
-            Notice::Failure(_) => true,
-            Notice::Problem(title, _) => title == DEVICE_LOST,
-            _ => false,
-        };
+        let is_old = |notice: &Notice| matches!(notice, Notice::Failure(_)) || notice.is_of(Notice::DEVICE_LOST);
         self.notices.retain(|posted| !is_old(&posted.notice));
         self.tell(Notice::Failure(error));
         effects

@@ -311,9 +311,15 @@ impl Store {
         self.tell(Notice::Problem(title, lines.join("\n")));
     }
 
-    /// Shows the chat in which somebody was typing their first question when the program ended, unless they have begun
-    /// another.
+    /// Shows the chat in which somebody was typing their first question when the program ended, or the one that was on
+    /// screen when the window was lost, unless they have begun another.
     fn go_on(&mut self) {
+        if let Some(chat) = self.given.reopened.take() {
+            let words = "The graphics device that draws it was lost. Nothing of the conversations is lost; an answer \
+                         that was being written was stopped.";
+            self.tell(Notice::Problem(Notice::REOPENED.into(), words.into()));
+            return self.select_chat(chat);
+        }
         let begun = self.chats.iter().filter(|chat| chat.messages.is_empty() && !chat.unsent.is_empty());
         let latest = begun.max_by_key(|chat| chat.changed).map(|chat| chat.id);
         if let Some(id) = latest.filter(|_| self.chat().is_some_and(super::Chat::is_blank)) {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::chat::ChatId;
 use crate::desktop::messages::{AttentionChoice, ModelChoice, Sampling};
 
 /// Settings of one chat.
@@ -131,6 +132,8 @@ pub struct Given {
     pub context: Option<u32>,
     /// Settings of the first chat and of new ones.
     pub chat: Option<ChatSettings>,
+    /// The chat to show again, where the window before was lost with its device.
+    pub reopened: Option<ChatId>,
 }
 
 impl Settings {
