@@ -11,7 +11,7 @@ use super::engine::{EngineHandle, EngineLoop, Wake};
 use super::export::TraceExport;
 use super::history::History;
 use super::log::Log;
-use super::messages::{Command, ModelChoice};
+use super::messages::{CacheForm, Command, ModelChoice, WeightForm};
 use super::store::{Action, ChatId, ChatSettings, Dialog, Document, Effect, Given, Notice, Settings, Store};
 use super::views::{Views, picture};
 use super::workers::{self, Job, Reply, Writer};
@@ -41,6 +41,10 @@ pub struct DesktopOptions {
     pub device: Option<String>,
     /// Tokens of context, for this run.
     pub context: Option<u32>,
+    /// What weights of plain numbers become, for this run.
+    pub weights: Option<WeightForm>,
+    /// How the context is kept, for this run.
+    pub cache: Option<CacheForm>,
     /// Changes what the chats of this run start with.
     pub chat: Option<ChatChange>,
     /// The chat to show again, where the window before was lost with its device.
@@ -79,6 +83,8 @@ impl App {
         let given = Given {
             device: options.device.clone(),
             context: options.context,
+            weights: options.weights,
+            cache: options.cache,
             chat: options.chat.as_ref().map(|change| {
                 let mut chat = settings.new_chat.clone();
                 change(&mut chat);

@@ -390,7 +390,15 @@ fn the_usual_settings_are_those_of_a_preset() {
 #[test]
 fn flags_hold_for_this_run_until_the_window_says_otherwise() {
     let chat = ChatSettings { attention: AttentionChoice::Sparse, ..ChatSettings::default() };
-    let given = Given { device: Some("radeon".into()), context: Some(4096), chat: Some(chat) };
+    let (weights, cache) = (Some(WeightForm::Q4), None);
+    let given = Given {
+        device: Some("radeon".into()),
+        context: Some(4096),
+        weights,
+        cache,
+        chat: Some(chat),
+        ..Given::default()
+    };
     let mut store = Store::new(Settings { device: Some("geforce".into()), ..Settings::default() }, given, 1000);
     let loaded = |effects: Vec<Effect>| {
         effects.into_iter().find_map(|effect| match effect {
@@ -407,4 +415,9 @@ fn flags_hold_for_this_run_until_the_window_says_otherwise() {
     assert!(effects.contains(&Effect::SaveSettings));
     let options = loaded(store.apply(Action::Reload));
     assert_eq!(options, Some((Some("intel".into()), Some(4096))));
+    // What a flag asks for can be taken back, also by what the settings say anyway.
+    assert_eq!((store.load_options().weights, store.settings.weights), (WeightForm::Q4, WeightForm::Plain));
+    store.apply(Action::Forms(WeightForm::Plain, CacheForm::Q8));
+    let options = store.load_options();
+    assert_eq!((options.weights, options.cache, options.context), (WeightForm::Plain, CacheForm::Q8, Some(4096)));
 }

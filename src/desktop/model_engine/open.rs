@@ -9,7 +9,8 @@ use crate::chat_template::ChatTemplate;
 use crate::desktop::messages::{LoadOptions, LoadStage, MemoryPlan, ModelChoice, ModelInfo};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, GpuOptions, adapter};
-use crate::model::{self, ModelConfig, SparseOrigin, Stage};
+use crate::model::{self, Source, SourceList, SparseOrigin, Stage};
+use crate::ops::CacheFormat;
 use crate::session::Session;
 use crate::tokenizer::{Settings, Tokenizer};
 use crate::weights::Checkpoint;
@@ -48,9 +49,14 @@ pub(super) fn plan(
     given: &ModelEngineOptions,
 ) -> Result<MemoryPlan> {
     let checkpoint = Checkpoint::open(path)?;
-    let config = ModelConfig::new(checkpoint.config())?;
-    let context = given.load_options(&choice, options).context_for(&config);
-    let plan = model::MemoryPlan::new(&config, checkpoint.bytes(), (Default::default(), context), PLANNED_CHUNK);
+    let asked = given.load_options(&choice, options);
+    let config = asked.config(&checkpoint)?;
+    let sources = SourceList::find(&checkpoint, &config, asked.quantize.as_ref())?;
+    let context = asked.context_for(&config);
+    let plan = model::MemoryPlan::new(&config, sources.bytes(), (asked.kv, context), PLANNED_CHUNK);
+    let numbers = |source: &Source| source.rows as u64 * source.cols as u64;
+    let plain = sources.all().filter(|source| checkpoint.stored_format(&source.name).is_none());
+    let plain_weights = 2 * plain.map(numbers).sum::<u64>() > sources.all().map(numbers).sum();
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let adapter = match options.device.as_deref() {
         Some(PROCESSOR) => None,
@@ -68,6 +74,7 @@ pub(super) fn plan(
         context: small(context),
         device: adapter.map_or_else(|| "the processor".into(), |adapter| adapter.name),
         available_mib: available.map(|bytes| bytes >> 20),
+        plain_weights,
     })
 }
 
@@ -126,7 +133,7 @@ impl OpenModel {
             None => (Session::on_cpu(&checkpoint, &model_options, &mut heard)?, "processor, slow".into()),
         };
         tokenizer.check_vocabulary(session.config().vocab_size)?;
-        let info = info(&session, &checkpoint, &template, name(path, choice), device);
+        let info = info(&session, &checkpoint, &template, (name(path, choice), device), &model_options);
         Ok(Self { session, tokenizer, template, info })
     }
 }
@@ -135,14 +142,21 @@ fn info(
     session: &Session,
     checkpoint: &Checkpoint,
     template: &ChatTemplate,
-    name: String,
-    device: String,
+    (name, device): (String, String),
+    options: &model::LoadOptions,
 ) -> ModelInfo {
     let config = session.config();
     let experimental = config.sparse.origin == SparseOrigin::Experimental;
+    let mut detail = format!("{:.1} million parameters, {}", checkpoint.parameters() as f64 / 1e6, checkpoint.kind());
+    if let Some(recipe) = &options.quantize {
+        detail += &format!(", loaded in {} bits", recipe.bits);
+    }
+    if options.kv == CacheFormat::Q8 {
+        detail += ", context in 8 bits";
+    }
     ModelInfo {
         name,
-        detail: format!("{:.1} million parameters, {}", checkpoint.parameters() as f64 / 1e6, checkpoint.kind()),
+        detail,
         device,
         context: small(session.capacity()),
         layers: small(config.layers),

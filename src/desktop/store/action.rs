@@ -7,7 +7,9 @@ use super::chat::{Chat, ChatId};
 use super::library::Document;
 use super::settings::{ChatSettings, Settings};
 use crate::desktop::attention::ReaderFilter;
-use crate::desktop::messages::{Command, DocumentId, EngineError, MessageId, ModelChoice, Pin, WorkId};
+use crate::desktop::messages::{
+    CacheForm, Command, DocumentId, EngineError, MessageId, ModelChoice, Pin, WeightForm, WorkId,
+};
 
 /// A window over the chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +138,8 @@ pub enum Action {
     Reload,
     /// Look what a model would need.
     Plan(ModelChoice),
+    /// What weights of plain numbers become, and how the context is kept, from the next load on.
+    Forms(WeightForm, CacheForm),
     /// Ask for a model folder.
     PickModelFolder,
     /// Ask for a model file.

@@ -93,6 +93,11 @@ impl Store {
                 self.plan = PlanState::Waiting(choice.clone());
                 return vec![Effect::Send(Command::Plan(choice, self.load_options()))];
             }
+            Action::Forms(weights, cache) => {
+                (self.settings.weights, self.settings.cache) = (weights, cache);
+                (self.given.weights, self.given.cache) = (None, None);
+                return vec![Effect::SaveSettings];
+            }
             Action::PickModelFolder => return vec![Effect::PickModel { folder: true }],
             Action::PickModelFile => return vec![Effect::PickModel { folder: false }],
             Action::PickDocuments => return vec![Effect::PickDocuments],
@@ -195,10 +200,13 @@ impl Store {
         vec![Effect::ForgetDocument(id)]
     }
 
-    fn load_options(&self) -> LoadOptions {
+    /// How a model would be opened now.
+    pub fn load_options(&self) -> LoadOptions {
         LoadOptions {
             device: self.given.device.clone().or_else(|| self.settings.device.clone()),
             context: self.given.context.or(self.settings.context),
+            weights: self.given.weights.unwrap_or(self.settings.weights),
+            cache: self.given.cache.unwrap_or(self.settings.cache),
             responsive: self.settings.responsive,
         }
     }

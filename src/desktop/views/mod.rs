@@ -2,6 +2,7 @@
 //! is being typed in their own fields.
 
 mod block_card;
+mod code;
 mod compare;
 mod composer;
 mod coverage;

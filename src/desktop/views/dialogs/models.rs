@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use egui::{Button, RichText, ScrollArea, TextEdit, Ui, vec2};
 
 use super::super::widgets::{self, megabytes, number};
-use super::head;
+use super::{forms, head};
 use crate::desktop::messages::{MemoryPlan, ModelChoice};
 use crate::desktop::store::{Action, ModelState, PlanState, Store};
 use crate::desktop::theme::{self, Palette};
@@ -114,11 +114,11 @@ fn plan(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
                 ui.label(RichText::new(&error.message).color(palette.danger));
             });
         }
-        PlanState::Ready(plan) => ready(ui, plan, actions),
+        PlanState::Ready(plan) => ready(ui, store, plan, actions),
     }
 }
 
-fn ready(ui: &mut Ui, plan: &MemoryPlan, actions: &mut Vec<Action>) {
+fn ready(ui: &mut Ui, store: &Store, plan: &MemoryPlan, actions: &mut Vec<Action>) {
     let palette = Palette::of(ui);
     let needed: u64 = plan.parts.iter().map(|(_, mib)| mib).sum();
     let fits = plan.available_mib.is_none_or(|available| needed <= available);
@@ -137,8 +137,12 @@ fn ready(ui: &mut Ui, plan: &MemoryPlan, actions: &mut Vec<Action>) {
             widgets::note(ui, "How much memory the card has free is not told by its driver: if it is not enough, opening stops and says so.");
         }
         ui.add_space(theme::GAP);
+        if forms(ui, store, plan.plain_weights, actions) {
+            actions.push(Action::Plan(plan.choice.clone()));
+        }
+        ui.add_space(theme::GAP);
         if !fits {
-            let words = "That is more than the device has. A shorter context (Settings) needs less.";
+            let words = "That is more than the device has. Fewer bits or a shorter context (Settings) need less.";
             ui.label(RichText::new(words).color(palette.danger));
         }
         if widgets::primary_button(ui, "Open this model").clicked() {
