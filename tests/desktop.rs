@@ -7,6 +7,7 @@ mod drafts; // what is typed and not sent
 mod attention; // votes, chance, heat, blocks and text
 mod end_to_end; // the real program on a screen of its own
 mod frames; // cost of a frame
+mod keyboard; // everything without the mouse
 mod manners; // when things do not go straight
 mod real_engine; // the window with a real model
 mod shots; // pictures to look at, when asked for

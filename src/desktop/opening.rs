@@ -13,6 +13,18 @@ pub enum ModelChoice {
     Path(PathBuf),
 }
 
+impl ModelChoice {
+    /// What it is called.
+    pub fn name(&self) -> String {
+        match self {
+            Self::BuiltIn => "Built-in model".into(),
+            Self::Path(path) => {
+                path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+            }
+        }
+    }
+}
+
 /// What weights of plain numbers become when they are loaded; those that are integers already stay as they are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WeightForm {

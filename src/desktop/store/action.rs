@@ -92,6 +92,8 @@ pub enum Action {
     EmptyTrash,
     /// Take a document that no chat needs out of the library.
     ForgetDocument(DocumentId),
+    /// Go to the field for that.
+    SearchChats,
     /// Look for this text in chats.
     Search(String),
     /// The draft changed.
@@ -138,6 +140,8 @@ pub enum Action {
     Reload,
     /// Look what a model would need.
     Plan(ModelChoice),
+    /// The same, with the picker open.
+    Consider(ModelChoice),
     /// What weights of plain numbers become, and how the context is kept, from the next load on.
     Forms(WeightForm, CacheForm),
     /// Ask for a model folder.
@@ -162,6 +166,8 @@ pub enum Action {
     FocusPassage(DocumentId, Range<u32>),
     /// Scroll the document to a block's text.
     ShowBlock(u32),
+    /// Both: its card, and the document scrolled to it.
+    OpenBlock(u32),
     /// Leave the document where it is while the answer is written, or follow again.
     HoldDocument(bool),
     /// Readers that count.
@@ -174,6 +180,10 @@ pub enum Action {
     AddPin(Pin),
     /// Let it go.
     RemovePin(Pin),
+    /// Let all go.
+    RemovePins,
+    /// Hold this passage in or out, or no longer, and answer again.
+    WhatIf(Pin),
     /// Fold or unfold.
     Toggle(Pane),
     /// Open a dialog.

@@ -214,6 +214,8 @@ pub struct Store {
     pub given: Given,
     /// Text looked for in chats.
     pub search: String,
+    /// Rises with every wish to type it.
+    pub search_wish: u64,
     /// The comparison on screen.
     pub compare: Option<Compare>,
     /// The last deletion.
@@ -254,6 +256,7 @@ impl Store {
             dialog: None,
             notices: Vec::new(),
             search: String::new(),
+            search_wish: 0,
             compare: None,
             undo: None,
             queue: VecDeque::new(),
@@ -332,6 +335,11 @@ impl Store {
             Some(AttentionChoice::Sparse) => false,
             _ => self.mode() == Some(Mode::Dense),
         }
+    }
+
+    /// True where a deletion can be taken back.
+    pub fn can_undo(&self) -> bool {
+        self.undo.is_some()
     }
 
     fn new_work(&mut self) -> WorkId {

@@ -28,7 +28,10 @@ impl Store {
                     return vec![Effect::SaveChat(id)];
                 }
             }
-            Action::Renaming(chat) => self.renaming = chat,
+            Action::Renaming(chat) => {
+                self.renaming = chat;
+                self.settings.show_sidebar |= chat.is_some();
+            }
             Action::TrashChat(id) => return self.trash_chat(id),
             Action::RestoreChat(id) => return self.restore_chat(id),
             Action::EmptyTrash => {
@@ -37,6 +40,10 @@ impl Store {
                 return vec![Effect::EmptyTrash(gone)];
             }
             Action::ForgetDocument(id) => return self.forget_document(id),
+            Action::SearchChats => {
+                self.settings.show_sidebar = true;
+                self.search_wish += 1;
+            }
             Action::Search(text) => self.search = text,
             Action::Draft(text) => {
                 self.draft.text = text;
@@ -89,6 +96,11 @@ impl Store {
             Action::Settings(settings) => return self.change_settings(*settings),
             Action::Load(choice) => return self.load(choice),
             Action::Reload => return self.reload(),
+            Action::Consider(choice) => {
+                let mut effects = self.open(Dialog::Models);
+                effects.extend(self.reduce(Action::Plan(choice)));
+                return effects;
+            }
             Action::Plan(choice) => {
                 self.plan = PlanState::Waiting(choice.clone());
                 return vec![Effect::Send(Command::Plan(choice, self.load_options()))];
@@ -126,6 +138,10 @@ impl Store {
             Action::FocusBlock(block) => self.focus.block = block,
             Action::FocusPassage(document, bytes) => self.focus_passage(document, bytes),
             Action::ShowBlock(block) => self.show_block(block),
+            Action::OpenBlock(block) => {
+                self.focus.block = Some(block);
+                self.show_block(block);
+            }
             Action::HoldDocument(hold) => self.focus.hold_document = hold,
             Action::Filter(filter) => self.focus.filter = filter,
             Action::Zoom(zoom) => self.focus.zoom = zoom.filter(|blocks| !blocks.is_empty()),
@@ -139,6 +155,15 @@ impl Store {
                     pins.retain(|other| (other.document, &other.bytes) != (pin.document, &pin.bytes));
                     pins.push(pin);
                 });
+            }
+            Action::RemovePins => return self.change_pins(Vec::clear),
+            Action::WhatIf(pin) => {
+                let held = self.chat().is_some_and(|chat| chat.pins.contains(&pin));
+                let mut effects = self.reduce(if held { Action::RemovePin(pin) } else { Action::AddPin(pin) });
+                if let Some(answer) = self.reading().map(|reading| reading.message) {
+                    effects.extend(self.regenerate(answer));
+                }
+                return effects;
             }
             Action::RemovePin(pin) => return self.change_pins(|pins| pins.retain(|other| *other != pin)),
             Action::Toggle(pane) => {

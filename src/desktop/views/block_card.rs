@@ -141,14 +141,7 @@ fn pins(ui: &mut Ui, store: &Store, document: u64, bytes: &std::ops::Range<u32>,
             let toggle = widgets::icon_toggle(ui, icon, name, on);
             let toggle = if dense { toggle.on_disabled_hover_text(DENSE) } else { toggle };
             if toggle.clicked() {
-                if on {
-                    actions.push(Action::RemovePin(pin));
-                } else {
-                    actions.push(Action::AddPin(pin));
-                }
-                if let Some(reading) = store.reading() {
-                    actions.push(Action::Regenerate(reading.message));
-                }
+                actions.push(Action::WhatIf(pin));
             }
         });
     }

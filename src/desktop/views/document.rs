@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use egui::text::{LayoutJob, TextFormat};
 use egui::text_selection::LabelSelectionState;
-use egui::{Galley, Rect, Role, ScrollArea, Sense, Stroke, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+use egui::{Galley, Modifiers, Rect, Role, ScrollArea, Sense, Stroke, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::picture::Picture;
 use super::widgets;
@@ -165,6 +165,9 @@ impl DocumentView {
         picture: &Picture,
         actions: &mut Vec<Action>,
     ) {
+        if store.dialog.is_none() {
+            widgets::page_keys(ui, Modifiers::SHIFT);
+        }
         let origin = ui.max_rect().min;
         ui.set_height(self.heights.iter().sum::<f32>() + 40.0);
         let mut top = 0.0;

@@ -13,6 +13,8 @@ use crate::desktop::theme::{self, Palette};
 pub(crate) struct Sidebar {
     name: String,
     naming: Option<u64>,
+    /// The last wish to search that was obeyed.
+    searched: u64,
     /// Chats that hold the searched words, and of what that was found: it means reading all of them.
     found: Option<(u64, Vec<ChatId>)>,
 }
@@ -40,8 +42,13 @@ impl Sidebar {
         });
         let mut search = store.search.clone();
         let field = TextEdit::singleline(&mut search).hint_text("Search chats").desired_width(f32::INFINITY);
-        if ui.add(field.margin(egui::vec2(10.0, 6.0))).accessible_name("Search chats").changed() {
+        let response = ui.add(field.margin(egui::vec2(10.0, 6.0))).accessible_name("Search chats");
+        if response.changed() {
             actions.push(Action::Search(search));
+        }
+        if self.searched != store.search_wish {
+            self.searched = store.search_wish;
+            response.request_focus();
         }
         ui.add_space(4.0);
         let foot = 34.0;

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use egui::epaint::text::CharIndex;
 use egui::{
-    Button, Color32, CornerRadius, Frame, Galley, Margin, Pos2, Rect, Response, RichText, Role, Sense, Stroke, Ui,
-    Vec2, WidgetInfo, pos2, vec2,
+    Button, Color32, CornerRadius, EventFilter, Frame, Galley, Key, Margin, Modifiers, Pos2, Rect, Response, RichText,
+    Role, Sense, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
 use super::icons;
@@ -68,6 +68,32 @@ pub(crate) fn icon_text_button(ui: &mut Ui, icon: &str, text: &str) -> Response 
     job.append(icon, 0.0, format(egui::FontId::new(13.0, theme::icon_family())));
     job.append(text, 6.0, format(theme::font(13.0)));
     ui.add(Button::new(job).frame_when_inactive(false)).accessible_name(text)
+}
+
+/// Steps that the arrow keys ask for while this has the focus: right and down are forward. The keys do not move the focus
+/// then, and an outline shows where they go.
+pub(crate) fn arrow_steps(ui: &Ui, response: &Response, outline: Rect) -> isize {
+    if !response.has_focus() {
+        return 0;
+    }
+    let arrows = EventFilter { horizontal_arrows: true, vertical_arrows: true, ..EventFilter::default() };
+    ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, arrows));
+    let stroke = Stroke::new(1.5, Palette::of(ui).accent);
+    ui.painter().rect_stroke(outline.expand(2.0), 5, stroke, egui::StrokeKind::Outside);
+    ui.input(|input| {
+        let pressed = |key: Key| isize::from(input.key_pressed(key));
+        pressed(Key::ArrowRight) + pressed(Key::ArrowDown) - pressed(Key::ArrowLeft) - pressed(Key::ArrowUp)
+    })
+}
+
+/// Scrolls the area that this stands in by a page where these keys are pressed.
+pub(crate) fn page_keys(ui: &mut Ui, modifiers: Modifiers) {
+    let page = 0.9 * ui.clip_rect().height();
+    for (key, way) in [(Key::PageUp, page), (Key::PageDown, -page)] {
+        if ui.input_mut(|input| input.consume_key(modifiers, key)) {
+            ui.scroll_with_delta(vec2(0.0, way));
+        }
+    }
 }
 
 /// A rounded chip that can be pressed.

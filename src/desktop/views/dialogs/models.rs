@@ -15,16 +15,6 @@ pub(crate) struct Models {
     path: String,
 }
 
-/// What a choice is called.
-pub(crate) fn choice_name(choice: &ModelChoice) -> String {
-    match choice {
-        ModelChoice::BuiltIn => "Built-in model".into(),
-        ModelChoice::Path(path) => {
-            path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
-        }
-    }
-}
-
 impl Models {
     pub(crate) fn show(&mut self, ui: &mut Ui, store: &Store, actions: &mut Vec<Action>, just_opened: bool) {
         ui.set_width(560.0);
@@ -82,8 +72,8 @@ fn row(ui: &mut Ui, store: &Store, choice: &ModelChoice, current: bool, actions:
     let words = if state.is_empty() { detail } else { format!("{detail} · {state}") };
     let words = RichText::new(words).font(theme::font(theme::SMALL)).color(palette.weak);
     let button =
-        Button::selectable(current, choice_name(choice)).right_text(words).min_size(vec2(ui.available_width(), 34.0));
-    if ui.add(button).accessible_name(choice_name(choice)).clicked() {
+        Button::selectable(current, choice.name()).right_text(words).min_size(vec2(ui.available_width(), 34.0));
+    if ui.add(button).accessible_name(choice.name()).clicked() {
         actions.push(Action::Plan(choice.clone()));
     }
 }
@@ -92,7 +82,7 @@ fn plan(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     match &store.plan {
         PlanState::None => {}
         PlanState::Waiting(choice) => {
-            let name = choice_name(choice);
+            let name = choice.name();
             let busy = matches!(store.model, ModelState::Loading(..)) || store.work.is_some();
             widgets::note(
                 ui,
@@ -110,7 +100,7 @@ fn plan(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
             let palette = Palette::of(ui);
             widgets::card(ui).show(ui, |ui| {
                 ui.set_width(ui.available_width());
-                widgets::strong(ui, format!("{} cannot be opened", choice_name(choice)), 14.0);
+                widgets::strong(ui, format!("{} cannot be opened", choice.name()), 14.0);
                 ui.label(RichText::new(&error.message).color(palette.danger));
             });
         }
