@@ -3,8 +3,8 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod actions; // every action by its accessible name
-mod drafts; // what is typed and not sent
 mod attention; // votes, chance, heat, blocks and text
+mod drafts; // what is typed and not sent
 mod end_to_end; // the real program on a screen of its own
 mod frames; // cost of a frame
 mod keyboard; // everything without the mouse

@@ -70,6 +70,15 @@ impl<'a> Chosen<'a> {
         short || self.wide.binary_search(&block).is_ok()
     }
 
+    /// How many of them the other chose too.
+    pub fn shared(self, other: Self) -> usize {
+        match (self.wide, other.wide) {
+            ([], []) => shared(self.short, other.short),
+            ([], _) | (_, []) => self.iter().filter(|&block| other.contains(block)).count(),
+            (own, other) => shared(own, other),
+        }
+    }
+
     /// How many.
     pub fn len(self) -> usize {
         self.short.len() + self.wide.len()
@@ -187,6 +196,22 @@ impl StepTrace {
         let start = block.saturating_mul(self.block_size);
         self.cache_length.saturating_sub(start).min(self.block_size)
     }
+}
+
+/// How many numbers two ascending lists share.
+fn shared<T: Ord>(one: &[T], other: &[T]) -> usize {
+    let (mut one, mut other, mut count) = (one.iter().peekable(), other.iter().peekable(), 0);
+    while let (Some(left), Some(right)) = (one.peek(), other.peek()) {
+        let order = left.cmp(right);
+        count += usize::from(order.is_eq());
+        if order.is_le() {
+            one.next();
+        }
+        if order.is_ge() {
+            other.next();
+        }
+    }
+    count
 }
 
 /// Where a token of the context comes from.

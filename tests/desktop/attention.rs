@@ -238,6 +238,9 @@ fn blocks_beyond_sixteen_bits_are_kept_too() {
         assert_eq!(chosen.iter().collect::<Vec<_>>(), [3, 65_000, last]);
         assert!(chosen.contains(last) && !chosen.contains(last - 1) && !chosen.contains(last + 65_536));
         assert_eq!((step.free(0).len(), chosen.len(), step.free(2).len()), (1, 3, 0));
+        assert_eq!((chosen.shared(chosen), chosen.shared(step.free(0)), step.free(2).shared(chosen)), (3, 1, 0));
+        let narrow = StepTrace::sparse(66_000 * BLOCK, BLOCK, 1, 1, [&[3, 4, 65_000][..]], |_| false);
+        assert_eq!((chosen.shared(narrow.free(0)), narrow.free(0).shared(chosen)), (2, 2));
         assert_eq!(serde_json::from_str::<StepTrace>(&serde_json::to_string(&step).unwrap()).unwrap(), step);
         let shade = Shade::mean([(&step, 1.0)], &ReaderFilter::All);
         assert_eq!((shade.votes[3], shade.votes[last as usize]), (2.0, 1.0));

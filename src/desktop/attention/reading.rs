@@ -340,7 +340,7 @@ fn turnover(before: &StepTrace, now: &StepTrace) -> f32 {
     let (mut shared, mut total) = (0usize, 0usize);
     for reader in 0..now.readers().max(before.readers()) {
         let (left, right) = (before.free(reader), now.free(reader));
-        let both = left.iter().filter(|&block| right.contains(block)).count();
+        let both = left.shared(right);
         shared += both;
         total += left.len() + right.len() - both;
     }
