@@ -13,6 +13,7 @@ mod real_engine; // the window with a real model
 mod shots; // pictures to look at, when asked for
 mod snapshots; // a few small pictures
 mod store; // reducer, branches, history files
+mod traces; // what was read, after a restart
 mod unsaid; // nothing said or typed is lost
 mod view; // the attention view
 mod window; // the app in a harness

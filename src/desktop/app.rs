@@ -65,6 +65,7 @@ pub struct App {
     wake: Wake,
     reply: Reply,
     replies: Receiver<Action>,
+    history: History,
     writer: Option<Writer>,
     applied: Option<Settings>,
     followed: Instant,
@@ -103,7 +104,8 @@ impl App {
             advice: "Close some programs and try again".into(),
         };
         let writer = Writer::spawn(history.clone(), reply.clone()).map_err(threads)?;
-        reply.spawn("Reading chats", move |reply| reply.send(Action::HistoryRead(Box::new(history.read_all()))));
+        let all = history.clone();
+        reply.spawn("Reading chats", move |reply| reply.send(Action::HistoryRead(Box::new(all.read_all()))));
         // A window that is opened again has them on its chat.
         if !options.documents.is_empty() && options.reopened.is_none() {
             workers::read_files(&reply, options.documents.clone());
@@ -115,6 +117,7 @@ impl App {
             wake,
             reply,
             replies,
+            history,
             writer: Some(writer),
             applied: None,
             followed: Instant::now(),
@@ -271,6 +274,16 @@ impl App {
                 if let Some(chat) = self.store.chat_by(id) {
                     self.write(Job::Chat(Box::new(chat.clone())));
                 }
+            }
+            Effect::SaveTrace(chat, message) => {
+                if let Some(reading) = self.store.reading_in(chat, message) {
+                    self.write(Job::Trace(chat, Box::new(reading.clone())));
+                }
+            }
+            Effect::ReadTraces(chat) => {
+                let history = self.history.clone();
+                let read = move |reply: &Reply| reply.send(Action::TracesRead(chat, history.read_traces(chat)));
+                self.reply.spawn("Reading traces", read);
             }
             Effect::TrashChat(id) => {
                 if let Some(chat) = self.store.trash.iter().find(|chat| chat.id == id) {

@@ -246,7 +246,34 @@ pub struct Segment {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContextMap {
     segments: Vec<Segment>,
+    #[serde(with = "distances")]
     bytes: Vec<(u32, u32)>,
+}
+
+/// Ranges of bytes as they are written: the way from the end of the one before, mostly 0, and the length. A quarter of
+/// the text that plain numbers take.
+mod distances {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[(u32, u32)], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut end = 0_i64;
+        serializer.collect_seq(bytes.iter().flat_map(|&(start, stop)| {
+            let way = i64::from(start) - end;
+            end = i64::from(stop);
+            [way, end - i64::from(start)]
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(u32, u32)>, D::Error> {
+        let mut end = 0_i64;
+        let range = |pair: &[i64]| {
+            let start = end.checked_add(*pair.first()?)?;
+            end = start.checked_add(*pair.get(1)?)?;
+            Some((u32::try_from(start).ok()?, u32::try_from(end).ok()?))
+        };
+        let ranges: Option<Vec<_>> = Vec::<i64>::deserialize(deserializer)?.chunks(2).map(range).collect();
+        ranges.ok_or_else(|| serde::de::Error::custom("bytes of tokens that no text has"))
+    }
 }
 
 impl ContextMap {
@@ -258,6 +285,17 @@ impl ContextMap {
             _ => self.segments.push(Segment { source, tokens: position..position.saturating_add(1) }),
         }
         self.bytes.push((bytes.start, bytes.end.max(bytes.start)));
+    }
+
+    /// True where every token lies in one segment: so it is unless a file was damaged.
+    pub fn is_sound(&self) -> bool {
+        let mut next = 0;
+        let ends = self.segments.iter().all(|segment| {
+            let follows = segment.tokens.start == next && segment.tokens.end > next;
+            next = segment.tokens.end;
+            follows
+        });
+        ends && next == self.len()
     }
 
     /// Tokens in the map.

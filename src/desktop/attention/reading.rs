@@ -2,10 +2,12 @@
 //!
 //! Live heat is an exponential mean with a half-life of 8 tokens, computed from the last steps when it is asked for;
 //! the sums over the whole answer are kept as tokens come, so that they outlive the steps (see
-//! [`Reading::forget_oldest`]).
+//! [`Reading::forget_oldest`]). On the disk is all but the steps.
 
 use std::ops::Range;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::passages::{Passage, block_passages};
 use super::votes::{ReaderFilter, Shade, chance};
@@ -20,13 +22,14 @@ const LIVE_STEPS: usize = 80;
 const HOTTEST: usize = 3;
 
 /// One token of the answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Written {
     /// Bytes in the answer's or the thinking's text.
     pub bytes: Range<u32>,
     /// Which of the two.
     pub part: Part,
     /// What it was drawn from, while it is kept.
+    #[serde(skip)]
     pub step: Option<Arc<StepTrace>>,
     /// 1 - Jaccard of the choices against those of the token before; 0 for the first.
     pub turnover: f32,
@@ -42,7 +45,7 @@ pub enum Span {
 }
 
 /// Sums over the answer for one block.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Sum {
     votes: f32,
     excess: f32,
@@ -75,7 +78,7 @@ pub struct Coverage {
 }
 
 /// The trace of one answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     /// The message that holds the answer.
     pub message: MessageId,
@@ -96,6 +99,12 @@ impl Reading {
     pub fn new(message: MessageId, map: ContextMap) -> Self {
         let prompt = map.len();
         Self { message, map, written: Vec::new(), sums: Vec::new(), sparse_steps: 0, forgotten: 0, prompt, last: None }
+    }
+
+    /// As it comes from a file, where it can be true: no step is kept.
+    pub fn restored(mut self) -> Option<Self> {
+        self.forgotten = self.written.len();
+        (self.map.is_sound() && self.prompt <= self.map.len()).then_some(self)
     }
 
     /// Adds a token.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::chat::{Chat, ChatId};
 use super::library::Document;
 use super::settings::{ChatSettings, Settings};
-use crate::desktop::attention::ReaderFilter;
+use crate::desktop::attention::{ReaderFilter, Reading};
 use crate::desktop::messages::{
     CacheForm, Command, DocumentId, EngineError, MessageId, ModelChoice, Pin, WeightForm, WorkId,
 };
@@ -202,6 +202,8 @@ pub enum Action {
     ExportChat,
     /// Chats, documents and trash were read from disk.
     HistoryRead(Box<HistoryRead>),
+    /// What was read for the answers of a chat was read from disk.
+    TracesRead(ChatId, Vec<Reading>),
     /// Close the window.
     Quit,
 }
@@ -230,6 +232,10 @@ pub enum Effect {
     Respawn,
     /// Write a chat.
     SaveChat(ChatId),
+    /// Write what was read for an answer.
+    SaveTrace(ChatId, MessageId),
+    /// Look for what was read for the answers of a chat.
+    ReadTraces(ChatId),
     /// Move a chat's file to the trash.
     TrashChat(ChatId),
     /// Move it back.

@@ -212,7 +212,11 @@ impl Store {
             chat.changed = now;
         }
         self.bound_traces();
-        vec![Effect::SaveChat(work.chat)]
+        let mut effects = vec![Effect::SaveChat(work.chat)];
+        if self.reading_in(work.chat, work.message).is_some_and(|reading| reading.last_step().is_some()) {
+            effects.push(Effect::SaveTrace(work.chat, work.message));
+        }
+        effects
     }
 
     pub(super) fn delete(&mut self, message: MessageId) -> Vec<Effect> {

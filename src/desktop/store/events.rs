@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Counting, Effect, ModelState, Notice, Phase, PlanState, Store};
+use super::{ChatId, Counting, Effect, ModelState, Notice, Phase, PlanState, Store};
 use crate::desktop::attention::Reading;
 use crate::desktop::messages::{Command, EngineError, Event, FailureKind, Mode, ModelInfo, Part, Token, WorkId};
 use crate::desktop::trace_data::ContextMap;
@@ -240,6 +240,16 @@ impl Store {
             chat.remove(work.message);
         }
         vec![Effect::SaveChat(work.chat)]
+    }
+
+    /// Takes in what an earlier run of the program knew of answers of a chat; what is known by itself is better.
+    pub(super) fn traces_read(&mut self, chat: ChatId, readings: Vec<Reading>) {
+        let there = |message| self.chat_by(chat).is_some_and(|chat| chat.message(message).is_some());
+        let new = |reading: &Reading| there(reading.message) && self.reading_in(chat, reading.message).is_none();
+        let found: Vec<_> = readings.into_iter().filter(new).map(|reading| (chat, reading)).collect();
+        // The oldest go first where there are too many.
+        self.readings.splice(0..0, found);
+        self.bound_traces();
     }
 
     pub(super) fn bound_traces(&mut self) {

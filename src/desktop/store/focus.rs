@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Store, Work};
+use super::{ChatId, Store, Work};
 use crate::desktop::attention::{Passage, Reading, Shade, Span, block_passages, blocks_of};
 use crate::desktop::messages::{DocumentId, MessageId, Pin, PinRule};
 use crate::desktop::trace_data::Source;
@@ -10,11 +10,13 @@ use crate::desktop::trace_data::Source;
 impl Store {
     /// The reading of an answer in the chat on screen.
     pub fn reading_of(&self, message: MessageId) -> Option<&Reading> {
-        self.readings
-            .iter()
-            .rev()
-            .find(|(chat, reading)| *chat == self.current && reading.message == message)
-            .map(|(_, reading)| reading)
+        self.reading_in(self.current, message)
+    }
+
+    /// The reading of an answer in any chat.
+    pub fn reading_in(&self, chat: ChatId, message: MessageId) -> Option<&Reading> {
+        let own = |(of, reading): &&(ChatId, Reading)| *of == chat && reading.message == message;
+        self.readings.iter().rev().find(own).map(|(_, reading)| reading)
     }
 
     /// The reading that the view shows: of the focused answer, else of the latest one on screen.

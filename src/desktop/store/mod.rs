@@ -15,7 +15,7 @@ mod reduce;
 pub(crate) use reduce::file_stem;
 pub mod settings;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 pub use action::{Action, Dialog, Effect, HistoryRead, Notice, Pane, Posted};
@@ -218,6 +218,8 @@ pub struct Store {
     pub search_wish: u64,
     /// The comparison on screen.
     pub compare: Option<Compare>,
+    /// Chats from the disk whose traces were not looked for yet.
+    untraced: BTreeSet<ChatId>,
     /// The last deletion.
     undo: Option<Undo>,
     /// Answers to write after this one: question, attention.
@@ -258,6 +260,7 @@ impl Store {
             search: String::new(),
             search_wish: 0,
             compare: None,
+            untraced: BTreeSet::new(),
             undo: None,
             queue: VecDeque::new(),
             counting: Vec::new(),

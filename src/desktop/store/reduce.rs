@@ -13,6 +13,9 @@ impl Store {
         if self.keep_unsent() {
             effects.push(Effect::SaveChat(self.current));
         }
+        if self.untraced.remove(&self.current) {
+            effects.push(Effect::ReadTraces(self.current));
+        }
         effects
     }
 
@@ -191,6 +194,7 @@ impl Store {
             Action::ExportTrace => return vec![Effect::ExportTrace],
             Action::ExportPicture => return vec![Effect::ExportPicture],
             Action::ExportChat => return self.export_chat(),
+            Action::TracesRead(chat, readings) => self.traces_read(chat, readings),
             Action::HistoryRead(read) => self.history_read(*read),
             Action::Quit => return vec![Effect::Quit],
         }
@@ -319,12 +323,14 @@ impl Store {
             chat.unsent.documents.retain(|id| self.documents.contains_key(id));
             // One whose messages were all deleted is as good as a new one.
             if !chat.is_blank() && self.chat_by(chat.id).is_none() {
+                self.untraced.insert(chat.id);
                 self.chats.push(chat);
             }
         }
         for chat in read.trash {
             // A program that ended in the middle of the move leaves a chat in both places.
             if self.chats.iter().chain(&self.trash).all(|other| other.id != chat.id) {
+                self.untraced.insert(chat.id);
                 self.trash.push(chat);
             }
         }

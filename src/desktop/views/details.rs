@@ -55,8 +55,13 @@ impl Details {
                 replay(ui, store, actions);
             });
         });
-        let Some(reading) = store.reading().filter(|reading| reading.was_sparse()) else {
+        let shown = store.reading().filter(|reading| reading.was_sparse());
+        let Some(reading) = shown.filter(|reading| self.tab == Tab::Table || reading.has_steps()) else {
             let words = match store.reading() {
+                Some(reading) if reading.was_sparse() => {
+                    "Of answers from before, sums are kept: see the document, the ribbon and the top blocks. Answer again to \
+                     see each reader and word."
+                }
                 Some(_) => "Everything was read: dense attention selects nothing, so there is nothing to compare here.",
                 None => "Ask about a long document to see which reader chooses which passages.",
             };

@@ -96,6 +96,7 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut 
     if dense {
         let words = match reading.last_step().map(|step| step.mode) {
             Some(Mode::Dense) => "Dense: all blocks are read",
+            Some(Mode::Sparse) if !reading.has_steps() => "What was read for single words is kept until foveal ends",
             Some(Mode::Sparse) => "Nothing was selected for these words",
             None if store.settings.trace => "The prompt is being read",
             None => "Recording what is read is off (Settings)",
