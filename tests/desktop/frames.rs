@@ -86,14 +86,8 @@ fn pace() -> Duration {
 }
 
 fn measure(answer: &str, beside: Beside) -> BTreeMap<u32, Duration> {
-    let script = Script {
-        token: pace(),
-        layers: 32,
-        free: 63,
-        local: 32,
-        answer: Some(answer.to_owned()),
-        ..Script::instant()
-    };
+    let script =
+        Script { token: pace(), layers: 32, free: 63, local: 32, answer: Some(answer.to_owned()), ..Script::instant() };
     let mut window = Window::ready(script);
     let text = logbook(780).replace(FACT, "") + FACT;
     window.app().act(Action::DocumentRead(Document::new("long.txt".into(), &text)));
@@ -197,7 +191,13 @@ fn a_long_document_scrolls() {
     for turn in 0..240 {
         let delta = vec2(0.0, if turn < 200 { -500.0 } else { 900.0 });
         let (unit, phase, modifiers) = (MouseWheelUnit::Point, TouchPhase::Move, Modifiers::NONE);
-        window.harness.event(Event::MouseWheel { unit, delta, phase, source: egui::MouseWheelSource::Wheel, modifiers });
+        window.harness.event(Event::MouseWheel {
+            unit,
+            delta,
+            phase,
+            source: egui::MouseWheelSource::Wheel,
+            modifiers,
+        });
         wheel.push(frame(&mut window));
     }
     for jump in 0..40u32 {
@@ -222,9 +222,7 @@ fn a_very_long_answer_costs_no_more() {
     window.type_into("Message", "tell me everything");
     window.click("Send");
     window.until(|store| store.work.is_none());
-    let mut times: Vec<Duration> = (0..60)
-        .map(|_| frame(&mut window))
-        .collect();
+    let mut times: Vec<Duration> = (0..60).map(|_| frame(&mut window)).collect();
     times.sort();
     println!("20,000 words: median {:?}, most {:?}", times[30], times[59]);
     assert!(times[30] < LIMIT, "median {:?}", times[30]);

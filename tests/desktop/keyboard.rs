@@ -160,7 +160,9 @@ fn every_command_can_be_given_at_any_time() {
             window.settle();
             assert!(find(window.store(), "hide passage").len() == 1, "a passage is in focus");
         }
-        for name in COMMANDS.iter().map(|command| command.name).filter(|name| !["Quit", "Attach a document"].contains(name)) {
+        for name in
+            COMMANDS.iter().map(|command| command.name).filter(|name| !["Quit", "Attach a document"].contains(name))
+        {
             let Some(found) = find(window.store(), name).into_iter().find(|found| found.name == name) else { continue };
             window.app().act(found.action);
             window.settle();

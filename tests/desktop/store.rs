@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use foveal::desktop::history::History;
 use foveal::desktop::messages::{
-    AttentionChoice, CacheForm, Command, ContextMap, EngineError, Event, FailureKind, FinishReason, LoadStage, MessageId, Mode,
-    ModelChoice, ModelInfo, Part, Role, Sampling, Source, Stats, StepTrace, Token, WeightForm, WorkId,
+    AttentionChoice, CacheForm, Command, ContextMap, EngineError, Event, FailureKind, FinishReason, LoadStage,
+    MessageId, Mode, ModelChoice, ModelInfo, Part, Role, Sampling, Source, Stats, StepTrace, Token, WeightForm, WorkId,
 };
 use foveal::desktop::store::settings::PRESETS;
 use foveal::desktop::store::{

@@ -24,7 +24,11 @@ fn yesterdays_answer_still_shows_what_was_read() {
     let (votes, hottest) = (window.app().drawn_votes().to_vec(), before.ranking()[0]);
     let sources: Vec<Source> = before.map.segments().iter().map(|segment| segment.source).collect();
     drop(window);
-    let size: u64 = std::fs::read_dir(folder.path().join("traces")).unwrap().flatten().map(|file| file.metadata().unwrap().len()).sum();
+    let size: u64 = std::fs::read_dir(folder.path().join("traces"))
+        .unwrap()
+        .flatten()
+        .map(|file| file.metadata().unwrap().len())
+        .sum();
     assert!(size < 12 * u64::from(before.map.len()), "{size} bytes for {} tokens", before.map.len());
 
     let mut window = open(&folder);

@@ -279,9 +279,8 @@ impl Reading {
 
     /// Votes that the tokens from `first` on gave to a block.
     pub fn votes_for(&self, block: u32, first: usize) -> Vec<u32> {
-        let votes = |step: &StepTrace| {
-            (0..step.readers()).filter(|&reader| step.free(reader).contains(block)).count() as u32
-        };
+        let votes =
+            |step: &StepTrace| (0..step.readers()).filter(|&reader| step.free(reader).contains(block)).count() as u32;
         let tokens = self.written.get(first..).unwrap_or(&[]);
         tokens.iter().map(|written| written.step.as_deref().map_or(0, votes)).collect()
     }

@@ -17,7 +17,8 @@ use prompt::{answer_text, context_map, find_quote, model_name, pieces};
 use super::engine::{EngineLoop, EngineSide};
 use super::messages::{
     AttentionChoice, CacheForm, Command, DeviceInfo, EngineError, Event, FailureKind, FinishReason, GenerateRequest,
-    LoadOptions, LoadStage, MemoryPlan, ModelChoice, ModelInfo, Part, PinRule, Source, Stats, Token, WeightForm, WorkId,
+    LoadOptions, LoadStage, MemoryPlan, ModelChoice, ModelInfo, Part, PinRule, Source, Stats, Token, WeightForm,
+    WorkId,
 };
 use super::trace_data::{ContextMap, StepTrace};
 

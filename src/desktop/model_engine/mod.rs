@@ -184,7 +184,8 @@ mod tests {
     #[test]
     fn what_is_planned_is_what_is_asked_for() {
         let options = ModelEngineOptions { built_in: built_in::model_folder().unwrap(), ..Default::default() };
-        let asked = |weights, cache| LoadOptions { weights, cache, device: Some(PROCESSOR.into()), ..Default::default() };
+        let asked =
+            |weights, cache| LoadOptions { weights, cache, device: Some(PROCESSOR.into()), ..Default::default() };
         let bits = |weights| options.load_options(&ModelChoice::BuiltIn, &asked(weights, CacheForm::F16)).quantize;
         assert_eq!(bits(WeightForm::Q4).unwrap().bits, 4);
         assert_eq!(bits(WeightForm::Q8).unwrap().bits, 8);

@@ -81,9 +81,8 @@ impl Code {
         let place = frame.min + vec2(SIDE, HEAD / 2.0 + 1.0);
         ui.painter().text(place, Align2::LEFT_CENTER, name, theme::font(theme::SMALL), palette.weak);
         let corner = Rect::from_min_size(pos2(frame.right() - 34.0, frame.top() + 1.0), vec2(30.0, 30.0));
-        let copy = ui.scope_builder(UiBuilder::new().max_rect(corner), |ui| {
-            widgets::icon_button(ui, icons::COPY, "Copy code")
-        });
+        let copy = ui
+            .scope_builder(UiBuilder::new().max_rect(corner), |ui| widgets::icon_button(ui, icons::COPY, "Copy code"));
         if copy.inner.clicked() {
             output.copied = Some(block.plain());
         }
@@ -92,7 +91,8 @@ impl Code {
             let place = Rect::from_x_y_ranges(frame.x_range(), top..=top + galley.size().y);
             top = place.bottom();
             if ui.is_rect_visible(place) {
-                let response = ui.interact(place, ui.scope_id().with(index), Sense::click_and_drag() - Sense::FOCUSABLE);
+                let response =
+                    ui.interact(place, ui.scope_id().with(index), Sense::click_and_drag() - Sense::FOCUSABLE);
                 let own = block.runs.get(runs.clone()).unwrap_or(&[]);
                 paint_text(ui, &response, galley, place.min + vec2(SIDE, 0.0), own, marks, output);
             }

@@ -129,7 +129,8 @@ impl Details {
                 _ => Some(0),
             };
             let one = next.filter(|next| *next < count);
-            actions.extend(one.map(|one| Action::Filter(ReaderFilter::One((one / heads) as u32, (one % heads) as u32))));
+            actions
+                .extend(one.map(|one| Action::Filter(ReaderFilter::One((one / heads) as u32, (one % heads) as u32))));
         }
         let at = |y: f32| (((y - area.top()) / row) as usize).min(count - 1);
         if let Some(position) = response.interact_pointer_pos().filter(|_| response.clicked()) {

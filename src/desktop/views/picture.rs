@@ -166,9 +166,8 @@ pub(crate) fn agreement(reading: &Reading, span: &Span) -> Vec<f32> {
     };
     let Some(step) = reading.written.get(last).and_then(|written| written.step.as_deref()) else { return Vec::new() };
     let shade = Shade::mean([(step, 1.0)], &ReaderFilter::All);
-    let is_shared = |block: &u32| {
-        shade.votes.get(*block as usize).is_some_and(|&votes| votes > 2.0 * shade.chance && votes >= 2.0)
-    };
+    let is_shared =
+        |block: &u32| shade.votes.get(*block as usize).is_some_and(|&votes| votes > 2.0 * shade.chance && votes >= 2.0);
     let share = |own: Chosen<'_>| own.iter().filter(is_shared).count() as f32 / own.len().max(1) as f32;
     (0..step.readers()).map(|reader| share(step.free(reader))).collect()
 }
