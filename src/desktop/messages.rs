@@ -171,6 +171,9 @@ pub struct ModelInfo {
     pub name: String,
     /// "4-bit, 8.2 B parameters".
     pub detail: String,
+    /// Why it runs where it runs, where that is not as it should be.
+    #[serde(default)]
+    pub notice: Option<String>,
     /// The device that runs it.
     pub device: String,
     /// Tokens of context.

@@ -109,6 +109,15 @@ fn arrows_walk_over_the_pictures() {
 }
 
 #[test]
+fn the_sample_is_asked_with_enter() {
+    let mut window = quick();
+    window.click("Try the sample");
+    assert!(!window.has("Try the sample"), "once is enough");
+    window.key(Modifiers::NONE, Key::Enter);
+    window.until(|store| store.work.is_none() && last_text(store).len() > 3);
+}
+
+#[test]
 fn pages_turn() {
     let mut window = quick();
     for _ in 0..3 {

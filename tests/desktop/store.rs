@@ -17,6 +17,7 @@ fn info() -> ModelInfo {
     ModelInfo {
         name: "Test".into(),
         detail: String::new(),
+        notice: None,
         device: "None".into(),
         context: 4096,
         layers: 2,

@@ -201,6 +201,7 @@ impl Fake {
             ModelInfo {
                 name: model_name(choice),
                 detail: "scripted".into(),
+                notice: None,
                 device: "Scripted GPU".into(),
                 context: CONTEXT,
                 layers: self.script.layers,

@@ -18,6 +18,9 @@ use crate::weights::Checkpoint;
 /// Longest submit while the desktop must stay smooth, and otherwise.
 const SMOOTH: Duration = Duration::from_millis(20);
 const FAST: Duration = Duration::from_millis(200);
+/// What helps where there is no graphics card to compute with.
+const DRIVER: &str = "The processor computes, which is slow and suits the built-in model only. If there is a graphics card, \
+                      install its Vulkan driver; on Debian and Ubuntu mesa-vulkan-drivers has those of AMD and Intel";
 /// Chunk for the plan, when no device has been opened that could choose one.
 const PLANNED_CHUNK: usize = 512;
 
@@ -108,6 +111,7 @@ impl OpenModel {
         };
         let budget = submit_budget(options.responsive);
         let model_options = given.load_options(choice, options);
+        let mut notice = None;
         let gpu = match options.device.as_deref() {
             Some(PROCESSOR) => None,
             device => match Gpu::open(&GpuOptions {
@@ -118,10 +122,17 @@ impl OpenModel {
                 ..GpuOptions::default()
             }) {
                 // Kernels made for graphics cards, emulated on the processor, take twice the time of its own plain loops.
-                Ok(gpu) if gpu.adapter.software && device.is_none() => None,
+                Ok(gpu) if gpu.adapter.software && device.is_none() => {
+                    notice =
+                        Some(format!("The only graphics adapter is a software one ({}). {DRIVER}", gpu.adapter.name));
+                    None
+                }
                 Ok(gpu) => Some(Arc::new(gpu)),
                 // Without any driver the processor runs the model, and the name of the device says so.
-                Err(Error::NoAdapter { .. }) if device.is_none() => None,
+                Err(Error::NoAdapter { .. }) if device.is_none() => {
+                    notice = Some(format!("No graphics adapter was found. {DRIVER}"));
+                    None
+                }
                 Err(error) => return Err(error),
             },
         };
@@ -133,7 +144,8 @@ impl OpenModel {
             None => (Session::on_cpu(&checkpoint, &model_options, &mut heard)?, "processor, slow".into()),
         };
         tokenizer.check_vocabulary(session.config().vocab_size)?;
-        let info = info(&session, &checkpoint, &template, (name(path, choice), device), &model_options);
+        let mut info = info(&session, &checkpoint, &template, (name(path, choice), device), &model_options);
+        info.notice = notice;
         Ok(Self { session, tokenizer, template, info })
     }
 }
@@ -157,6 +169,7 @@ fn info(
     ModelInfo {
         name,
         detail,
+        notice: None,
         device,
         context: small(session.capacity()),
         layers: small(config.layers),

@@ -216,6 +216,8 @@ pub struct Store {
     pub search: String,
     /// Rises with every wish to type it.
     pub search_wish: u64,
+    /// Rises where the user will want to type a question next.
+    pub write_wish: u64,
     /// The comparison on screen.
     pub compare: Option<Compare>,
     /// Chats from the disk whose traces were not looked for yet.
@@ -259,6 +261,7 @@ impl Store {
             notices: Vec::new(),
             search: String::new(),
             search_wish: 0,
+            write_wish: 0,
             compare: None,
             untraced: BTreeSet::new(),
             undo: None,

@@ -21,7 +21,10 @@ impl Store {
 
     fn reduce(&mut self, action: Action) -> Vec<Effect> {
         match action {
-            Action::NewChat => self.new_chat(),
+            Action::NewChat => {
+                self.new_chat();
+                self.write_wish += 1;
+            }
             Action::SelectChat(id) => self.select_chat(id),
             Action::RenameChat(id, title) => {
                 self.renaming = None;
@@ -124,6 +127,7 @@ impl Store {
                 let id = document.id;
                 self.files_pending = self.files_pending.saturating_sub(1);
                 self.documents.insert(id, document);
+                self.write_wish += 1;
                 let mut effects = vec![Effect::SaveDocument(id)];
                 effects.extend(self.attach(id));
                 return effects;

@@ -46,6 +46,7 @@ pub(crate) struct Views {
     details: details::Details,
     dialogs: dialogs::Dialogs,
     compare: compare::CompareView,
+    write_wish: u64,
     documents: HashMap<DocumentId, document::DocumentView>,
 }
 
@@ -98,7 +99,7 @@ impl Views {
                 ui.scope_builder(UiBuilder::new().max_rect(column), |ui| {
                     notices::show(ui, store, actions);
                     block_card::pin_line(ui, store, actions);
-                    composer::show(ui, store, actions);
+                    composer::show(ui, store, &mut self.write_wish, actions);
                 });
             });
             CentralPanel::no_frame().show(ui, |ui| self.transcript.show(ui, store, &self.picture, actions));

@@ -225,7 +225,7 @@ fn welcome(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
                      writes each word.";
         ui.label(RichText::new(words).font(theme::font(theme::BODY)).color(palette.weak));
         ui.add_space(theme::SPACE);
-        if let Some(sample) = &store.sample {
+        if let Some(sample) = store.sample.as_ref().filter(|sample| !store.draft.documents.contains(&sample.id)) {
             widgets::card(ui).show(ui, |ui| {
                 ui.set_width(width - 30.0);
                 ui.horizontal(|ui| {

@@ -70,6 +70,25 @@ pub(crate) fn icon_text_button(ui: &mut Ui, icon: &str, text: &str) -> Response 
     ui.add(Button::new(job).frame_when_inactive(false)).accessible_name(text)
 }
 
+/// A button with an icon and a word, shown as on or off; `name` is its accessible name and its tooltip.
+pub(crate) fn word_toggle(ui: &mut Ui, icon: &str, word: &str, name: &str, on: bool) -> Response {
+    let palette = Palette::of(ui);
+    let enabled = ui.is_enabled();
+    let color = match (enabled, on) {
+        (false, _) => palette.forced,
+        (true, true) => palette.accent,
+        (true, false) => palette.text,
+    };
+    let mut job = egui::text::LayoutJob::default();
+    let format = |font_id| egui::TextFormat { font_id, color, valign: egui::Align::Center, ..Default::default() };
+    job.append(icon, 0.0, format(egui::FontId::new(15.0, theme::icon_family())));
+    job.append(word, 6.0, format(theme::font(13.0)));
+    let fill = if on { palette.accent_soft } else { palette.card };
+    let response = ui.add(Button::new(job).fill(fill).min_size(vec2(0.0, 30.0)));
+    response.widget_info(|| WidgetInfo::selected(Role::Button, enabled, on, name));
+    response.on_hover_text(name)
+}
+
 /// Steps that the arrow keys ask for while this has the focus: right and down are forward. The keys do not move the focus
 /// then, and an outline shows where they go.
 pub(crate) fn arrow_steps(ui: &Ui, response: &Response, outline: Rect) -> isize {

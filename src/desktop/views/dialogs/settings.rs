@@ -205,6 +205,9 @@ fn device(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
             format!("{} is open on {} with room for {} tokens.", info.name, info.device, widgets::number(info.context));
         widgets::note(ui, words);
         widgets::note(ui, &info.detail);
+        if let Some(notice) = &info.notice {
+            widgets::note(ui, notice);
+        }
     }
     ui.horizontal(|ui| {
         if ui.add(Button::new("Reload the model")).clicked() {
