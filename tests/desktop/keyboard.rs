@@ -7,6 +7,7 @@ use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable;
 use foveal::desktop::attention::ReaderFilter;
 use foveal::desktop::commands::{COMMANDS, OTHER_KEYS, find};
+use foveal::desktop::fake::Script;
 use foveal::desktop::messages::ModelChoice;
 use foveal::desktop::store::{Action, Dialog, Document, PlanState};
 
@@ -119,11 +120,10 @@ fn the_sample_is_asked_with_enter() {
 
 #[test]
 fn pages_turn() {
-    let mut window = quick();
-    for _ in 0..3 {
-        say(&mut window, "Show me what you can draw");
-    }
-    let top = |window: &Window| window.harness.get_all_by_label("Copy question").next().unwrap().rect().top();
+    let answer = Some("A line of an answer.\n\n".repeat(120));
+    let mut window = Window::ready(Script { answer, ..Script::instant() });
+    say(&mut window, "hello");
+    let top = |window: &Window| window.harness.get_by_label("Copy answer").rect().top();
     let end = top(&window);
     window.key(Modifiers::NONE, Key::PageUp);
     window.harness.run_steps(30);
@@ -160,8 +160,8 @@ fn the_palette_finds_what_has_a_name() {
 
 #[test]
 fn every_command_can_be_given_at_any_time() {
-    let mut window = quick();
     for asked in [false, true] {
+        let mut window = quick();
         if asked {
             window.ask_sample();
             let hottest = window.store().reading().unwrap().ranking()[0];

@@ -283,7 +283,9 @@ impl Store {
     }
 
     pub(super) fn new_chat(&mut self) {
-        if let Some(id) = self.chats.iter().find(|chat| chat.is_blank()).map(|chat| chat.id) {
+        // One in which nothing was said yet, be it with what was being typed in it.
+        let new = |chat: &&Chat| chat.messages.is_empty() && !chat.named;
+        if let Some(id) = self.chats.iter().find(new).map(|chat| chat.id) {
             return self.select_chat(id);
         }
         let used = |id: ChatId| self.chats.iter().chain(&self.trash).any(|chat| chat.id == id);

@@ -10,8 +10,9 @@ impl Store {
     /// Applies one action.
     pub fn apply(&mut self, action: Action) -> Vec<Effect> {
         let mut effects = self.reduce(action);
-        if self.keep_unsent() {
-            effects.push(Effect::SaveChat(self.current));
+        let save = Effect::SaveChat(self.current);
+        if self.keep_unsent() && !effects.contains(&save) {
+            effects.insert(0, save);
         }
         if self.untraced.remove(&self.current) {
             effects.push(Effect::ReadTraces(self.current));

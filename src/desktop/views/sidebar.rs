@@ -92,7 +92,8 @@ impl Sidebar {
             if !current && !chat.unsent.is_empty() {
                 button = button.right_text(RichText::new("draft").font(theme::font(theme::SMALL)).color(palette.weak));
             }
-            let response = ui.add(button).accessible_name(&chat.title);
+            let draft = if !current && !chat.unsent.is_empty() { ", draft" } else { "" };
+            let response = ui.add(button).accessible_name(format!("{}{draft}", chat.title));
             if response.clicked() {
                 actions.push(Action::SelectChat(chat.id));
             }
