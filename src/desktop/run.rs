@@ -1,8 +1,9 @@
 //! Opens the window on the screen, and opens it again when the device that draws it is lost.
 //!
-//! The window has a device of its own beside the engine's. The library that draws with it cannot replace it, and panics in
-//! a later frame. So the answer is ended, everything is written to the disk, and the program starts once more in its own
-//! place, with the same flags and the same chat on screen. Where that is lost again and again there is an error instead.
+//! The window has a device of its own beside the engine's. The library that draws with it cannot replace it, and panics,
+//! often before the driver has said why. So after any panic of the window the answer is ended, everything is written to the
+//! disk, and the program starts once more in its own place, with the same flags and the same chat on screen. Where windows
+//! are lost one after the other there is an error instead.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Command;
@@ -30,7 +31,7 @@ struct Watch {
     lost: Arc<AtomicBool>,
     /// The window was closed for it: the end of any window is told as a loss.
     noticed: Arc<AtomicBool>,
-    /// The chat on screen.
+    /// The chat on screen; 0 before the first frame.
     chat: Arc<AtomicU64>,
 }
 
@@ -90,7 +91,7 @@ pub fn run(mut options: DesktopOptions) -> Result<()> {
     tracing::debug!("window closed");
     match ended {
         Ok(ended) if !watch.noticed.load(Ordering::Relaxed) => ended.map_err(|error| Error::gpu("window", error)),
-        Err(panic) if !watch.lost.load(Ordering::Relaxed) => resume_unwind(panic),
+        Err(panic) if watch.chat.load(Ordering::Relaxed) == 0 => resume_unwind(panic),
         _ => {
             let in_a_row = lost_in_a_row(before.map_or(0, |(_, times)| times), opened.elapsed());
             reopen(watch.chat.load(Ordering::Relaxed), in_a_row)
@@ -126,10 +127,12 @@ fn reopen(chat: ChatId, in_a_row: u32) -> Result<()> {
     let lost = |detail: String| Error::Gpu {
         what: "the window".into(),
         detail,
-        advice: "Chats are saved: start foveal again".into(),
+        advice: "Chats are saved: start foveal again, and please report it".into(),
     };
     if in_a_row > IN_A_ROW {
-        return Err(lost(format!("the device that draws it was lost {in_a_row} times in a row")));
+        return Err(lost(format!(
+            "it ended {in_a_row} times in a row, by a loss of the device that draws it or by a mistake in foveal"
+        )));
     }
     tracing::warn!(chat, in_a_row, "the window is opened again");
     let program = std::env::current_exe().map_err(|error| lost(error.to_string()))?;
@@ -165,6 +168,6 @@ mod tests {
         for text in ["", "7", "7:", ":1", "x:1", "7:-1"] {
             assert_eq!(read_reopen(text), None, "{text}");
         }
-        assert!(reopen(7, IN_A_ROW + 1).unwrap_err().to_string().contains("4 times in a row"));
+        assert!(reopen(7, IN_A_ROW + 1).unwrap_err().to_string().contains("ended 4 times in a row"));
     }
 }

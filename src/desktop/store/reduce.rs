@@ -359,8 +359,8 @@ impl Store {
     /// screen when the window was lost, unless they have begun another.
     fn go_on(&mut self) {
         if let Some(chat) = self.given.reopened.take() {
-            let words = "The graphics device that draws it was lost. Nothing of the conversations is lost; an answer \
-                         that was being written was stopped.";
+            let words = "It ended without warning: the graphics device that draws it was lost, or foveal made a mistake \
+                         (then please report it). Chats are kept; an answer that was being written was stopped.";
             self.tell(Notice::Problem(Notice::REOPENED.into(), words.into()));
             return self.select_chat(chat);
         }
