@@ -120,6 +120,7 @@ fn a_first_question_is_taken_up_unless_another_was_begun() {
     store.apply(Action::HistoryRead(Box::new(read())));
     assert_eq!((store.current, store.draft.text.as_str()), (4, "newer"));
     assert!(store.draft.documents.is_empty(), "a document that is not kept cannot be sent");
+    assert_eq!(store.chats.len(), 3, "the empty chat made room");
     let given = Given { reopened: Some(7), ..Default::default() };
     let mut store = Store::new(Default::default(), given, 1000);
     store.apply(Action::HistoryRead(Box::new(read())));

@@ -362,13 +362,21 @@ impl Store {
             let words = "It ended without warning: the graphics device that draws it was lost, or foveal made a mistake \
                          (then please report it). Chats are kept; an answer that was being written was stopped.";
             self.tell(Notice::Problem(Notice::REOPENED.into(), words.into()));
-            return self.select_chat(chat);
+            self.take_up(chat);
+            return;
         }
         let begun = self.chats.iter().filter(|chat| chat.messages.is_empty() && !chat.unsent.is_empty());
         let latest = begun.max_by_key(|chat| chat.changed).map(|chat| chat.id);
         if let Some(id) = latest.filter(|_| self.chat().is_some_and(super::Chat::is_blank)) {
-            self.select_chat(id);
+            self.take_up(id);
         }
+    }
+
+    /// Shows a chat in the place of the empty one that the program began with.
+    fn take_up(&mut self, chat: super::ChatId) {
+        self.select_chat(chat);
+        let current = self.current;
+        self.chats.retain(|chat| chat.id == current || !chat.is_blank());
     }
 
     fn export_chat(&self) -> Vec<Effect> {
