@@ -15,6 +15,10 @@ fn main() -> foveal::error::Result<()> {
         documents: Vec::new(),
         device: None,
         context: None,
+        weights: None,
+        cache: None,
         chat: None,
+        reopened: None,
+        faults: Default::default(),
     })
 }

@@ -4,13 +4,16 @@
 
 mod actions; // every action by its accessible name
 mod attention; // votes, chance, heat, blocks and text
+mod drafts; // what is typed and not sent
 mod end_to_end; // the real program on a screen of its own
 mod frames; // cost of a frame
+mod keyboard; // everything without the mouse
 mod manners; // when things do not go straight
 mod real_engine; // the window with a real model
 mod shots; // pictures to look at, when asked for
 mod snapshots; // a few small pictures
 mod store; // reducer, branches, history files
+mod traces; // what was read, after a restart
 mod unsaid; // nothing said or typed is lost
 mod view; // the attention view
 mod window; // the app in a harness

@@ -11,12 +11,13 @@ use super::engine::{EngineHandle, EngineLoop, Wake};
 use super::export::TraceExport;
 use super::history::History;
 use super::log::Log;
-use super::messages::{Command, ModelChoice};
-use super::store::{Action, ChatSettings, Dialog, Document, Effect, Given, Notice, Settings, Store};
+use super::messages::{CacheForm, Command, ModelChoice, WeightForm};
+use super::store::{Action, ChatId, ChatSettings, Dialog, Document, Effect, Given, Notice, Settings, Store};
 use super::views::{Views, picture};
 use super::workers::{self, Job, Reply, Writer};
 use super::{commands, theme};
 use crate::error::{Error, Result};
+use crate::gpu::Faults;
 
 /// Pasted text longer than this becomes a document.
 const LONG_PASTE: usize = 2000;
@@ -40,8 +41,16 @@ pub struct DesktopOptions {
     pub device: Option<String>,
     /// Tokens of context, for this run.
     pub context: Option<u32>,
+    /// What weights of plain numbers become, for this run.
+    pub weights: Option<WeightForm>,
+    /// How the context is kept, for this run.
+    pub cache: Option<CacheForm>,
     /// Changes what the chats of this run start with.
     pub chat: Option<ChatChange>,
+    /// The chat to show again, where the window before was lost with its device.
+    pub reopened: Option<ChatId>,
+    /// Faults on purpose, for tests.
+    pub faults: Faults,
 }
 
 /// What flags make of a chat's settings.
@@ -56,6 +65,7 @@ pub struct App {
     wake: Wake,
     reply: Reply,
     replies: Receiver<Action>,
+    history: History,
     writer: Option<Writer>,
     applied: Option<Settings>,
     followed: Instant,
@@ -74,11 +84,14 @@ impl App {
         let given = Given {
             device: options.device.clone(),
             context: options.context,
+            weights: options.weights,
+            cache: options.cache,
             chat: options.chat.as_ref().map(|change| {
                 let mut chat = settings.new_chat.clone();
                 change(&mut chat);
                 chat
             }),
+            reopened: options.reopened,
         };
         let mut store = Store::new(settings, given, now());
         if let Some((name, text, question)) = &options.sample {
@@ -91,8 +104,10 @@ impl App {
             advice: "Close some programs and try again".into(),
         };
         let writer = Writer::spawn(history.clone(), reply.clone()).map_err(threads)?;
-        reply.spawn("Reading chats", move |reply| reply.send(Action::HistoryRead(Box::new(history.read_all()))));
-        if !options.documents.is_empty() {
+        let all = history.clone();
+        reply.spawn("Reading chats", move |reply| reply.send(Action::HistoryRead(Box::new(all.read_all()))));
+        // A window that is opened again has them on its chat.
+        if !options.documents.is_empty() && options.reopened.is_none() {
             workers::read_files(&reply, options.documents.clone());
         }
         let mut app = Self {
@@ -102,6 +117,7 @@ impl App {
             wake,
             reply,
             replies,
+            history,
             writer: Some(writer),
             applied: None,
             followed: Instant::now(),
@@ -112,6 +128,11 @@ impl App {
         let choice = app.options.model.clone().or(app.store.settings.model.clone()).unwrap_or(ModelChoice::BuiltIn);
         app.act(Action::Load(choice));
         Ok(app)
+    }
+
+    /// True where the device that draws is to be lost with this frame.
+    pub(super) fn loses_window(&self) -> bool {
+        self.options.faults.lose_window()
     }
 
     /// The state, for tests and for the title of the window.
@@ -250,9 +271,19 @@ impl App {
             }
             Effect::Respawn => self.start_engine(),
             Effect::SaveChat(id) => {
-                if let Some(chat) = self.store.chat_by(id).filter(|chat| chat.was_used()) {
+                if let Some(chat) = self.store.chat_by(id) {
                     self.write(Job::Chat(Box::new(chat.clone())));
                 }
+            }
+            Effect::SaveTrace(chat, message) => {
+                if let Some(reading) = self.store.reading_in(chat, message) {
+                    self.write(Job::Trace(chat, Box::new(reading.clone())));
+                }
+            }
+            Effect::ReadTraces(chat) => {
+                let history = self.history.clone();
+                let read = move |reply: &Reply| reply.send(Action::TracesRead(chat, history.read_traces(chat)));
+                self.reply.spawn("Reading traces", read);
             }
             Effect::TrashChat(id) => {
                 if let Some(chat) = self.store.trash.iter().find(|chat| chat.id == id) {

@@ -32,7 +32,7 @@ struct TracedToken<'a> {
     #[serde(skip_serializing_if = "<[u32]>::is_empty")]
     excluded: &'a [u32],
     /// Chosen blocks by reader, layer first.
-    readers: Vec<&'a [u32]>,
+    readers: Vec<Vec<u32>>,
 }
 
 /// What an export needs, taken out of the store so that another thread can write it.
@@ -79,7 +79,7 @@ impl TraceExport {
                 excluded: step.map_or(&[], |step| &step.excluded),
                 readers: step.map_or(Vec::new(), |step| {
                     let readers = if step.mode == Mode::Sparse { step.readers() } else { 0 };
-                    (0..readers).map(|reader| step.free(reader)).collect()
+                    (0..readers).map(|reader| step.free(reader).iter().collect()).collect()
                 }),
             }
         });

@@ -1,7 +1,8 @@
 //! Chats, documents and settings on disk.
 //!
-//! Below the data folder: `chats/ID.json`, `documents/ID.json`, `settings.json`, `trash/ID.json` for deleted chats and
-//! `damaged/` for files that could not be read: they are moved there under their name, never deleted. Each file is one
+//! Below the data folder: `chats/ID.json`, `documents/ID.json`, `traces/CHAT-MESSAGE.json` for what was read for an
+//! answer, `settings.json`, `trash/ID.json` for deleted chats and `damaged/` for files that could not be read: they are
+//! moved there under their name, never deleted. Each file is one
 //! JSON object `{"schema": 1, "kind": ..., "content": ...}`, written beside its place, flushed to the disk and renamed
 //! over it, so that a crash leaves the old file or the new one.
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::attention::Reading;
 use super::messages::DocumentId;
 use super::store::chat::ChatId;
 use super::store::{Chat, Document, HistoryRead, Settings};
@@ -45,7 +47,7 @@ impl History {
     /// Uses this folder and makes its parts.
     pub fn open(folder: PathBuf) -> Result<Self> {
         let history = Self { folder };
-        for part in ["chats", "documents", "trash", "damaged"] {
+        for part in ["chats", "documents", "traces", "trash", "damaged"] {
             let path = history.folder.join(part);
             fs::create_dir_all(&path)
                 .map_err(|error| Error::not_written(&path, &error, "Make the folder writable, chats are kept there"))?;
@@ -83,9 +85,10 @@ impl History {
         settings
     }
 
-    /// Writes a chat.
+    /// Writes a chat. One that holds nothing has no file.
     pub fn write_chat(&self, chat: &Chat) -> Result<()> {
-        write_file(&self.chat_path("chats", chat.id), "chat", chat)
+        let path = self.chat_path("chats", chat.id);
+        if chat.is_blank() { remove(&path) } else { write_file(&path, "chat", chat) }
     }
 
     /// Writes a document, unless it is there: its name is a digest of its text.
@@ -111,9 +114,45 @@ impl History {
         remove(&self.chat_path("trash", chat.id))
     }
 
-    /// Deletes chats in the trash for good.
+    /// Deletes chats in the trash for good, with what was read in them.
     pub fn empty_trash(&self, chats: &[ChatId]) -> Result<()> {
-        chats.iter().try_for_each(|id| remove(&self.chat_path("trash", *id)))
+        chats.iter().try_for_each(|id| {
+            self.traces_of(*id).iter().try_for_each(|path| remove(path))?;
+            remove(&self.chat_path("trash", *id))
+        })
+    }
+
+    /// Writes what was read for an answer, without its single steps.
+    pub fn write_trace(&self, chat: ChatId, reading: &Reading) -> Result<()> {
+        let name = format!("{chat}-{}.json", reading.message);
+        write_file(&self.folder.join("traces").join(name), "trace", reading)
+    }
+
+    /// What was read for the answers of a chat, by the numbers of their messages. Damaged files are moved aside: answers
+    /// do without.
+    pub fn read_traces(&self, chat: ChatId) -> Vec<Reading> {
+        let mut readings = Vec::new();
+        for path in self.traces_of(chat) {
+            match read_file::<Reading>(&path, "trace").map(Reading::restored) {
+                Ok(Some(reading)) => readings.push(reading),
+                Ok(None) | Err(Unreadable::Damaged(_)) => {
+                    tracing::warn!(?path, "what was read for an answer cannot be read");
+                    self.set_aside(&path);
+                }
+                Err(Unreadable::Later(_)) => {}
+            }
+        }
+        readings.sort_by_key(|reading| reading.message);
+        readings
+    }
+
+    fn traces_of(&self, chat: ChatId) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.folder.join("traces")) else { return Vec::new() };
+        let own = |path: &PathBuf| {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            name.ends_with(".json") && name.strip_prefix(&format!("{chat}-")).is_some()
+        };
+        entries.flatten().map(|entry| entry.path()).filter(own).collect()
     }
 
     /// Deletes a document.

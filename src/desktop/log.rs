@@ -4,7 +4,7 @@
 
 use super::attention::block_passages;
 use super::messages::{EngineError, WorkId};
-use super::store::{ModelState, Notice, Store};
+use super::store::{ChatId, ModelState, Notice, Store};
 use super::views::Views;
 
 /// What was told last.
@@ -13,6 +13,7 @@ pub(crate) struct Log {
     model: &'static str,
     work: Option<WorkId>,
     block: Option<u32>,
+    chat: Option<ChatId>,
     failure: Option<EngineError>,
 }
 
@@ -30,6 +31,10 @@ impl Log {
             let info = store.model_info();
             let (name, device) = info.map_or(("", ""), |info| (&*info.name, &*info.device));
             tracing::debug!(state = model, name, device, "model");
+        }
+        if self.chat.replace(store.current) != Some(store.current) {
+            let reopened = store.notices.iter().any(|posted| posted.notice.is_of(Notice::REOPENED));
+            tracing::debug!(id = store.current, reopened, "chat on screen");
         }
         let work = store.work.as_ref().map(|work| work.generation);
         if self.work != work {

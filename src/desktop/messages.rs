@@ -6,11 +6,11 @@
 //! [`ContextMap`].
 
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::opening::{CacheForm, LoadOptions, MemoryPlan, ModelChoice, WeightForm};
 pub use super::trace_data::{ContextMap, Mode, Segment, Source, StepTrace};
 use crate::error::Error;
 
@@ -20,26 +20,6 @@ pub type WorkId = u64;
 pub type MessageId = u32;
 /// Number of a document: a digest of its text, so that the same text is kept once.
 pub type DocumentId = u64;
-
-/// Which model to open.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum ModelChoice {
-    /// The small model that comes with the program.
-    BuiltIn,
-    /// A model folder or a GGUF file.
-    Path(PathBuf),
-}
-
-/// How to open it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoadOptions {
-    /// Name of the device as [`DeviceInfo::name`] gives it; none lets the engine choose.
-    pub device: Option<String>,
-    /// Tokens of context to make room for; none takes what the model and the memory allow.
-    pub context: Option<u32>,
-    /// Short submits, so that the desktop stays smooth.
-    pub responsive: bool,
-}
 
 /// Which attention the user asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,23 +164,6 @@ pub struct DeviceInfo {
     pub refused: Option<String>,
 }
 
-/// What a model would need, before it is loaded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemoryPlan {
-    /// The model that was looked at.
-    pub choice: ModelChoice,
-    /// Name of the model.
-    pub name: String,
-    /// Parts with their MiB: weights, cache, workspace.
-    pub parts: Vec<(String, u64)>,
-    /// Tokens of context in this plan.
-    pub context: u32,
-    /// The device it is for.
-    pub device: String,
-    /// MiB that the device offers, where it can be known.
-    pub available_mib: Option<u64>,
-}
-
 /// The model that is open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelInfo {
@@ -208,6 +171,9 @@ pub struct ModelInfo {
     pub name: String,
     /// "4-bit, 8.2 B parameters".
     pub detail: String,
+    /// Why it runs where it runs, where that is not as it should be.
+    #[serde(default)]
+    pub notice: Option<String>,
     /// The device that runs it.
     pub device: String,
     /// Tokens of context.

@@ -15,6 +15,7 @@ pub mod history;
 mod log;
 pub mod messages;
 pub mod model_engine;
+pub mod opening;
 mod run;
 pub mod store;
 pub mod theme;

@@ -3,7 +3,8 @@
 //! A reader is one KV head of one layer. Block `b` holds the tokens `b * block_size ..`. Forced blocks (the first ones
 //! and the local window) are the same for all readers of a step and are kept apart from the chosen ones, which are the
 //! only ones that say something. Layout of the chosen ones: reader `layer * kv_heads + head` owns
-//! `free[ends[reader - 1]..ends[reader]]`, ascending.
+//! `free[ends[reader - 1]..ends[reader]]`, ascending, in 16 bits where all numbers of blocks fit, which halves what an
+//! answer keeps.
 
 use std::ops::Range;
 
@@ -41,8 +42,52 @@ pub struct StepTrace {
     /// Blocks that the user excluded, ascending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded: Vec<u32>,
-    free: Vec<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    free: Vec<u16>,
+    /// In the place of `free` where a number needs more than 16 bits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    free_wide: Vec<u32>,
     ends: Vec<u32>,
+}
+
+/// Blocks that one reader chose, ascending.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Chosen<'a> {
+    /// One of the two is empty.
+    short: &'a [u16],
+    wide: &'a [u32],
+}
+
+impl<'a> Chosen<'a> {
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = u32> + 'a {
+        self.short.iter().map(|&block| u32::from(block)).chain(self.wide.iter().copied())
+    }
+
+    /// Whether this block is among them.
+    pub fn contains(self, block: u32) -> bool {
+        let short = u16::try_from(block).is_ok_and(|block| self.short.binary_search(&block).is_ok());
+        short || self.wide.binary_search(&block).is_ok()
+    }
+
+    /// How many of them the other chose too.
+    pub fn shared(self, other: Self) -> usize {
+        match (self.wide, other.wide) {
+            ([], []) => shared(self.short, other.short),
+            ([], _) | (_, []) => self.iter().filter(|&block| other.contains(block)).count(),
+            (own, other) => shared(own, other),
+        }
+    }
+
+    /// How many.
+    pub fn len(self) -> usize {
+        self.short.len() + self.wide.len()
+    }
+
+    /// True where it chose none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
 }
 
 impl StepTrace {
@@ -58,6 +103,7 @@ impl StepTrace {
             pinned: Vec::new(),
             excluded: Vec::new(),
             free: Vec::new(),
+            free_wide: Vec::new(),
             ends: Vec::new(),
         }
     }
@@ -74,8 +120,9 @@ impl StepTrace {
     ) -> Self {
         let mut step = Self { mode: Mode::Sparse, ..Self::dense(cache_length, block_size, layers, kv_heads) };
         let blocks = step.blocks();
+        let mut free: Vec<u32> = Vec::new();
         for ids in selected.into_iter().take(step.readers()) {
-            let start = step.free.len();
+            let start = free.len();
             for &block in ids {
                 if block >= blocks {
                     continue;
@@ -83,13 +130,17 @@ impl StepTrace {
                 if is_forced(block) {
                     step.forced.push(block);
                 } else {
-                    step.free.push(block);
+                    free.push(block);
                 }
             }
-            if let Some(own) = step.free.get_mut(start..) {
+            if let Some(own) = free.get_mut(start..) {
                 own.sort_unstable();
             }
-            step.ends.push(u32::try_from(step.free.len()).unwrap_or(u32::MAX));
+            step.ends.push(u32::try_from(free.len()).unwrap_or(u32::MAX));
+        }
+        match free.iter().map(|&block| u16::try_from(block)).collect() {
+            Ok(short) => step.free = short,
+            Err(_) => step.free_wide = free,
         }
         step.forced.sort_unstable();
         step.forced.dedup();
@@ -111,16 +162,23 @@ impl StepTrace {
         (self.layers as usize).saturating_mul(self.kv_heads as usize)
     }
 
-    /// Blocks that one reader chose, ascending; empty when dense.
-    pub fn free(&self, reader: usize) -> &[u32] {
-        let Some(&end) = self.ends.get(reader) else { return &[] };
+    /// Blocks that one reader chose; none when dense.
+    pub fn free(&self, reader: usize) -> Chosen<'_> {
+        let Some(&end) = self.ends.get(reader) else { return Chosen::default() };
         let start = reader.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-        self.free.get(start as usize..end as usize).unwrap_or(&[])
+        let own = start as usize..end as usize;
+        Chosen { short: self.free.get(own.clone()).unwrap_or(&[]), wide: self.free_wide.get(own).unwrap_or(&[]) }
     }
 
     /// Chosen blocks of all readers together.
     pub fn free_total(&self) -> usize {
-        self.free.len()
+        self.free.len() + self.free_wide.len()
+    }
+
+    /// Bytes that it takes in memory, about.
+    pub fn bytes(&self) -> usize {
+        let lists = [&self.free_wide, &self.ends, &self.forced, &self.pinned, &self.excluded];
+        size_of::<Self>() + 2 * self.free.len() + 4 * lists.iter().map(|list| list.len()).sum::<usize>()
     }
 
     /// Tokens that a reader reads, on average over the readers.
@@ -129,7 +187,7 @@ impl StepTrace {
             return self.cache_length;
         }
         let readers = self.readers().max(1);
-        let chosen = (self.free.len() as u64 * u64::from(self.block_size)) / readers as u64;
+        let chosen = (self.free_total() as u64 * u64::from(self.block_size)) / readers as u64;
         let forced: u64 = self.forced.iter().map(|&block| u64::from(self.tokens_in(block))).sum();
         u32::try_from(chosen + forced).unwrap_or(u32::MAX).min(self.cache_length)
     }
@@ -138,6 +196,22 @@ impl StepTrace {
         let start = block.saturating_mul(self.block_size);
         self.cache_length.saturating_sub(start).min(self.block_size)
     }
+}
+
+/// How many numbers two ascending lists share.
+fn shared<T: Ord>(one: &[T], other: &[T]) -> usize {
+    let (mut one, mut other, mut count) = (one.iter().peekable(), other.iter().peekable(), 0);
+    while let (Some(left), Some(right)) = (one.peek(), other.peek()) {
+        let order = left.cmp(right);
+        count += usize::from(order.is_eq());
+        if order.is_le() {
+            one.next();
+        }
+        if order.is_ge() {
+            other.next();
+        }
+    }
+    count
 }
 
 /// Where a token of the context comes from.
@@ -172,7 +246,34 @@ pub struct Segment {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContextMap {
     segments: Vec<Segment>,
+    #[serde(with = "distances")]
     bytes: Vec<(u32, u32)>,
+}
+
+/// Ranges of bytes as they are written: the way from the end of the one before, mostly 0, and the length. A quarter of
+/// the text that plain numbers take.
+mod distances {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[(u32, u32)], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut end = 0_i64;
+        serializer.collect_seq(bytes.iter().flat_map(|&(start, stop)| {
+            let way = i64::from(start) - end;
+            end = i64::from(stop);
+            [way, end - i64::from(start)]
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(u32, u32)>, D::Error> {
+        let mut end = 0_i64;
+        let range = |pair: &[i64]| {
+            let start = end.checked_add(*pair.first()?)?;
+            end = start.checked_add(*pair.get(1)?)?;
+            Some((u32::try_from(start).ok()?, u32::try_from(end).ok()?))
+        };
+        let ranges: Option<Vec<_>> = Vec::<i64>::deserialize(deserializer)?.chunks(2).map(range).collect();
+        ranges.ok_or_else(|| serde::de::Error::custom("bytes of tokens that no text has"))
+    }
 }
 
 impl ContextMap {
@@ -184,6 +285,17 @@ impl ContextMap {
             _ => self.segments.push(Segment { source, tokens: position..position.saturating_add(1) }),
         }
         self.bytes.push((bytes.start, bytes.end.max(bytes.start)));
+    }
+
+    /// True where every token lies in one segment: so it is unless a file was damaged.
+    pub fn is_sound(&self) -> bool {
+        let mut next = 0;
+        let ends = self.segments.iter().all(|segment| {
+            let follows = segment.tokens.start == next && segment.tokens.end > next;
+            next = segment.tokens.end;
+            follows
+        });
+        ends && next == self.len()
     }
 
     /// Tokens in the map.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rfd::FileHandle;
 
+use super::attention::Reading;
 use super::engine::Wake;
 use super::history::History;
 use super::messages::{DocumentId, ModelChoice};
@@ -27,6 +28,7 @@ pub(crate) enum Job {
     Trash(Box<Chat>),
     Restore(Box<Chat>),
     EmptyTrash(Vec<ChatId>),
+    Trace(ChatId, Box<Reading>),
     Document(Document),
     ForgetDocument(DocumentId),
     Settings(Box<Settings>),
@@ -120,6 +122,7 @@ fn write_all(history: &History, jobs: &Receiver<Job>, reply: &Reply) {
             }
             Ok(Job::Restore(chat)) => tell(history.restore_chat(&chat)),
             Ok(Job::EmptyTrash(chats)) => tell(history.empty_trash(&chats)),
+            Ok(Job::Trace(chat, reading)) => tell(history.write_trace(chat, &reading)),
             Ok(Job::ForgetDocument(id)) => tell(history.forget_document(id)),
             Ok(Job::Document(document)) => tell(history.write_document(&document)),
             Ok(Job::Settings(settings)) => tell(history.write_settings(&settings)),

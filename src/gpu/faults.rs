@@ -6,6 +6,8 @@
 //! FOVEAL_FAULTS=lose:dispatch:300,lose:read:2,refuse:allocate:17,panic:compile:3,complain:submit:40
 //! ```
 //!
+//! `lose:frame:N` is about the other device, which draws the window.
+//!
 //! Times are counted from 1 over all devices that are opened with the same list, so that `lose:dispatch:300,lose:write:2`
 //! can strike once more while what was lost is being restored.
 
@@ -33,10 +35,12 @@ pub enum FaultPoint {
     Submit,
     /// A result is waited for.
     Read,
+    /// A frame of the window is drawn, with the window's own device.
+    Frame,
 }
 
 impl FaultPoint {
-    /// All of them.
+    /// All of the device that computes.
     pub const ALL: [Self; 6] = [Self::Allocate, Self::Compile, Self::Write, Self::Dispatch, Self::Submit, Self::Read];
 
     /// The name in the list.
@@ -48,6 +52,7 @@ impl FaultPoint {
             Self::Dispatch => "dispatch",
             Self::Submit => "submit",
             Self::Read => "read",
+            Self::Frame => "frame",
         }
     }
 }
@@ -72,7 +77,7 @@ pub struct Faults(Arc<Plan>);
 #[derive(Debug, Default)]
 struct Plan {
     ordered: Vec<(Fault, FaultPoint, u64)>,
-    counts: [AtomicU64; FaultPoint::ALL.len()],
+    counts: [AtomicU64; FaultPoint::ALL.len() + 1],
 }
 
 impl Faults {
@@ -84,6 +89,11 @@ impl Faults {
     /// How often `point` has been passed.
     pub fn count(&self, point: FaultPoint) -> u64 {
         self.0.counts[point as usize].load(Ordering::Relaxed)
+    }
+
+    /// Counts a frame of the window; true where its device is to be lost with this one.
+    pub fn lose_window(&self) -> bool {
+        self.pass(FaultPoint::Frame) == Some(Fault::Lose)
     }
 
     /// Counts, and says what is to happen this time.
@@ -104,8 +114,8 @@ impl FromStr for Faults {
         let wrong = |found: &str| Error::Usage {
             what: VARIABLE.into(),
             expected: format!(
-                "a list of lose:POINT:N, complain:POINT:N, refuse:allocate:N, refuse:compile:N or panic:compile:N, POINT \
-                 one of {}",
+                "a list of lose:POINT:N, complain:POINT:N, refuse:allocate:N, refuse:compile:N, panic:compile:N or \
+                 lose:frame:N, POINT one of {}",
                 FaultPoint::ALL.map(FaultPoint::name).join(", ")
             ),
             found: format!("\"{found}\""),
@@ -113,10 +123,11 @@ impl FromStr for Faults {
         let parse = |item: &str| -> Option<(Fault, FaultPoint, u64)> {
             let mut words = item.trim().split(':');
             let (fault, point, number) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
-            let point = FaultPoint::ALL.into_iter().find(|known| known.name() == point)?;
+            let mut points = FaultPoint::ALL.into_iter().chain([FaultPoint::Frame]);
+            let point = points.find(|known| known.name() == point)?;
             let fault = match (fault, point) {
                 ("lose", _) => Fault::Lose,
-                ("complain", _) => Fault::Complain,
+                ("complain", point) if point != FaultPoint::Frame => Fault::Complain,
                 ("refuse", FaultPoint::Allocate | FaultPoint::Compile) => Fault::Refuse,
                 ("panic", FaultPoint::Compile) => Fault::Panic,
                 _ => return None,
@@ -146,7 +157,15 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_named() {
-        for text in ["lose", "lose:dispatch", "lose:dispatch:0", "refuse:submit:1", "panic:read:1", "lose:read:1:2"] {
+        for text in [
+            "lose",
+            "lose:dispatch",
+            "lose:dispatch:0",
+            "refuse:submit:1",
+            "panic:read:1",
+            "complain:frame:1",
+            "lose:read:1:2",
+        ] {
             assert!(text.parse::<Faults>().unwrap_err().to_string().contains(text), "{text}");
         }
         assert!("".parse::<Faults>().is_ok());

@@ -195,6 +195,13 @@ fn models_are_looked_at_before_they_load() {
     window.click("Built-in model");
     window.until(|store| matches!(store.plan, PlanState::Ready(..)));
     assert!(window.has_part("Needs 82 MB of 4.0 GB"));
+    // Fewer bits need less, and what is chosen is seen before anything is opened.
+    window.click("Weights: 4 bits");
+    window.until(|store| matches!(store.plan, PlanState::Ready(..)));
+    assert!(window.has_part("Needs 73 MB of 4.0 GB"));
+    window.click("Context: 8 bits");
+    window.until(|store| matches!(store.plan, PlanState::Ready(..)));
+    assert!(window.has_part("Needs 54 MB of 4.0 GB"));
     window.click("Open this model");
     assert!(window.store().dialog.is_none());
     window.until(|store| store.model_info().is_some());
@@ -205,7 +212,7 @@ fn failures_say_what_to_do() {
     let mut window = Window::open(Script { trouble: Some(Trouble::LoadMemory), ..Script::instant() });
     window.until(|store| !store.notices.is_empty());
     assert!(window.has("Not enough memory") && window.has_part("This needs 6.1 GB, the device allows 4.4 GB"));
-    window.click("Shorten the context");
+    window.click("Use less memory");
     assert!(window.store().dialog.is_some() && window.store().notices.is_empty());
 
     let mut window = Window::ready(Script { trouble: Some(Trouble::ContextFull), ..Script::instant() });

@@ -50,7 +50,7 @@ proptest! {
         prop_assert_eq!(chance(&step, &ReaderFilter::All), if open == 0 { 0.0 } else { total as f32 / open as f32 });
         for (reader, own) in picks.iter().enumerate() {
             let expected: Vec<u32> = own.iter().copied().filter(|&block| block < blocks && !is_forced(block)).collect();
-            prop_assert_eq!(step.free(reader), &expected[..]);
+            prop_assert_eq!(step.free(reader).iter().collect::<Vec<_>>(), &expected[..]);
             let (layer, head) = (reader as u32 / heads, reader as u32 % heads);
             let one = Shade::mean([(&step, 1.0)], &ReaderFilter::One(layer, head));
             prop_assert_eq!(one.votes.iter().sum::<f32>(), expected.len() as f32);
@@ -226,4 +226,26 @@ fn colours_can_be_read() {
             "dark {dark}: more heat must stand out more: {steps:?}"
         );
     }
+}
+
+/// Numbers of blocks are kept in 16 bits while they fit; nobody who asks can tell.
+#[test]
+fn blocks_beyond_sixteen_bits_are_kept_too() {
+    for last in [65_534, 65_535, 65_536, 70_000] {
+        let ids = [3, last, 65_000];
+        let step = StepTrace::sparse((last + 1) * BLOCK, BLOCK, 1, 2, [&ids[..1], &ids[..]], |_| false);
+        let chosen = step.free(1);
+        assert_eq!(chosen.iter().collect::<Vec<_>>(), [3, 65_000, last]);
+        assert!(chosen.contains(last) && !chosen.contains(last - 1) && !chosen.contains(last + 65_536));
+        assert_eq!((step.free(0).len(), chosen.len(), step.free(2).len()), (1, 3, 0));
+        assert_eq!((chosen.shared(chosen), chosen.shared(step.free(0)), step.free(2).shared(chosen)), (3, 1, 0));
+        let narrow = StepTrace::sparse(66_000 * BLOCK, BLOCK, 1, 1, [&[3, 4, 65_000][..]], |_| false);
+        assert_eq!((chosen.shared(narrow.free(0)), narrow.free(0).shared(chosen)), (2, 2));
+        assert_eq!(serde_json::from_str::<StepTrace>(&serde_json::to_string(&step).unwrap()).unwrap(), step);
+        let shade = Shade::mean([(&step, 1.0)], &ReaderFilter::All);
+        assert_eq!((shade.votes[3], shade.votes[last as usize]), (2.0, 1.0));
+    }
+    let many: Vec<u32> = (0..4000).collect();
+    let step = StepTrace::sparse(4000 * BLOCK, BLOCK, 1, 1, [&many[..]], |_| false);
+    assert!(step.bytes() < 2 * many.len() + 512, "{}", step.bytes());
 }

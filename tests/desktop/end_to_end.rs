@@ -1,11 +1,14 @@
 //! The real program on a screen of its own: Xvfb, a software driver, and xdotool for the hands. A question about a part
 //! of the sample document is typed, the hottest block of the answer is clicked on the ribbon, its card is compared with
-//! the document, and the window is closed. What happens is read from the program's own log.
+//! the document, and the window is closed. What happens is read from the program's own log. In a second run the device
+//! that draws the window is lost while somebody types.
 //!
 //! Needs Linux with Xvfb and xdotool, else it says "skipped: " and why; CI takes that for a failure.
 
+use std::fmt::Debug;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -81,12 +84,12 @@ impl Program {
 
 /// The number after `name=` in a line of the log.
 #[track_caller]
-fn number(line: &str, name: &str) -> f32 {
+fn number<T: FromStr<Err: Debug>>(line: &str, name: &str) -> T {
     let (_, rest) = line.split_once(&format!(" {name}=")).unwrap_or_else(|| panic!("no {name} in {line}"));
     rest.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-fn start(display: &str, folder: &std::path::Path) -> Program {
+fn start(display: &str, folder: &std::path::Path, faults: &str) -> Program {
     // A part of the sample: long enough to be read sparse, short enough for a processor.
     let text = include_str!("../../assets/samples/memories.txt");
     let part = &text[..text[..12_000].rfind('\n').unwrap()];
@@ -98,7 +101,7 @@ fn start(display: &str, folder: &std::path::Path) -> Program {
     for name in ["HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"] {
         program.env(name, folder);
     }
-    program.env("RUST_LOG", "foveal::desktop=trace,warn");
+    program.env("RUST_LOG", "foveal::desktop=trace,warn").env("FOVEAL_FAULTS", faults);
     // Questions that are piped in are the terminal's: the window wants a terminal or nothing at all.
     let mut child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let (sender, lines) = channel();
@@ -107,17 +110,62 @@ fn start(display: &str, folder: &std::path::Path) -> Program {
     Program { running: Running(child), display: display.into(), lines, heard: Vec::new() }
 }
 
-#[test]
-fn a_question_on_a_real_screen() {
+/// False, with the reason told, where there is no screen for it.
+fn can_run() -> bool {
     if !cfg!(target_os = "linux") || !is_there("Xvfb", "-help") || !is_there("xdotool", "version") {
-        return skip("Xvfb and xdotool are not installed");
+        skip("Xvfb and xdotool are not installed");
+        return false;
     }
     if gpu_variants().is_empty() {
-        return skip("no adapter that could draw the window");
+        skip("no adapter that could draw the window");
+        return false;
+    }
+    true
+}
+
+#[test]
+fn a_lost_window_comes_back_with_what_was_typed() {
+    if !can_run() {
+        return;
     }
     let folder = tempfile::tempdir().unwrap();
     let (_server, display) = screen();
-    let mut program = start(&display, folder.path());
+    let mut program = start(&display, folder.path(), "lose:frame:60");
+    program.wait(&["model", "state=\"ready\""]);
+    program.hands(&["search", "--sync", "--name", "^Foveal$", "windowfocus"]);
+    let typed = "abcdefghijklmnopqrstuvwxyz";
+    // Frames that a busy machine takes together need more keys.
+    let mut keys = Command::new("xdotool");
+    keys.env("DISPLAY", &display).args(["type", "--delay", "150", &typed.repeat(20)]);
+    let mut keys = Running(keys.spawn().unwrap());
+    program.wait(&["injected fault", "Frame"]);
+    let again = program.wait(&["the window is opened again"]);
+    let chat: u64 = number(&again, "chat");
+    // What is typed while there is no window goes nowhere.
+    let _ = keys.0.kill();
+    let shown = program.wait(&["chat on screen", &format!("id={chat} ")]);
+    assert!(shown.contains("reopened=true"), "{shown}");
+    program.wait(&["model", "state=\"ready\""]);
+    program.hands(&["search", "--sync", "--name", "^Foveal$", "windowfocus"]);
+    program.hands(&["key", "ctrl+q"]);
+    program.wait(&["window closed"]);
+    let status = program.running.0.wait().unwrap();
+    assert!(status.success(), "{status}: {}", program.heard.join("\n"));
+    let read = History::open(folder.path().join("foveal")).unwrap().read_all();
+    let [kept] = &read.chats[..] else { panic!("{:?}", read.chats) };
+    let text = &kept.unsent.text;
+    assert!(text.len() > 5 && typed.repeat(20).starts_with(text), "{text}");
+    assert_eq!((kept.unsent.documents.len(), read.documents.len()), (1, 1));
+}
+
+#[test]
+fn a_question_on_a_real_screen() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (_server, display) = screen();
+    let mut program = start(&display, folder.path(), "");
     program.wait(&["model", "state=\"ready\""]);
     // Nothing manages windows here: the keys must be given to ours.
     program.hands(&["search", "--sync", "--name", "^Foveal$", "windowfocus"]);
@@ -130,12 +178,12 @@ fn a_question_on_a_real_screen() {
     let answer = program.wait(&["answer text="]);
     assert!(answer.contains(ANSWER), "{answer}");
     let hottest = program.wait(&["hottest block on the ribbon"]);
-    let (block, x, y) = (number(&hottest, "block"), number(&hottest, "x"), number(&hottest, "y"));
+    let (block, x, y): (u32, f32, f32) = (number(&hottest, "block"), number(&hottest, "x"), number(&hottest, "y"));
     program.hands(&["mousemove", &format!("{x:.0}"), &format!("{y:.0}")]);
     program.hands(&["click", "1"]);
     let card = program.wait(&["block card", "votes="]);
-    assert_eq!(number(&card, "block"), block, "{card}");
-    assert!(number(&card, "votes") > 0.0 && card.contains("memories.txt"), "{card}");
+    assert_eq!(number::<u32>(&card, "block"), block, "{card}");
+    assert!(number::<f32>(&card, "votes") > 0.0 && card.contains("memories.txt"), "{card}");
     let card = program.wait(&["block card text="]);
     let (_, shown) = card.split_once("text=\"").unwrap();
     let shown = shown.replace("\\n", "\n");

@@ -156,7 +156,7 @@ fn a_block_card_shows_without_the_documents() {
 fn cards_lead_to_the_settings_that_help() {
     let mut window = Window::open(Script { trouble: Some(Trouble::LoadMemory), ..Script::instant() });
     window.until(|store| !store.notices.is_empty());
-    window.click("Shorten the context");
+    window.click("Use less memory");
     assert_eq!(window.store().dialog, Some(Dialog::DeviceSettings));
     assert!(window.has("Room for the context"));
 }

@@ -115,7 +115,11 @@ fn what_the_window_draws_is_what_generate_traces() {
         let drawn = written.step.as_deref().unwrap();
         assert_eq!((drawn.mode, drawn.cache_length as usize), (Mode::Sparse, step.position + 1), "token {token}");
         for reader in 0..step.readers.len() {
-            assert_eq!(drawn.free(reader), step.free_blocks(reader).collect::<Vec<_>>(), "token {token}, {reader}");
+            assert_eq!(
+                drawn.free(reader).iter().collect::<Vec<_>>(),
+                step.free_blocks(reader).collect::<Vec<_>>(),
+                "token {token}, {reader}"
+            );
         }
     }
     // Ribbon and tints: mean votes over the answer.

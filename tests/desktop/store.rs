@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use foveal::desktop::history::History;
 use foveal::desktop::messages::{
-    AttentionChoice, Command, ContextMap, EngineError, Event, FailureKind, FinishReason, LoadStage, MessageId, Mode,
-    ModelChoice, ModelInfo, Part, Role, Sampling, Source, Stats, StepTrace, Token, WorkId,
+    AttentionChoice, CacheForm, Command, ContextMap, EngineError, Event, FailureKind, FinishReason, LoadStage,
+    MessageId, Mode, ModelChoice, ModelInfo, Part, Role, Sampling, Source, Stats, StepTrace, Token, WeightForm, WorkId,
 };
 use foveal::desktop::store::settings::PRESETS;
 use foveal::desktop::store::{
@@ -17,6 +17,7 @@ fn info() -> ModelInfo {
     ModelInfo {
         name: "Test".into(),
         detail: String::new(),
+        notice: None,
         device: "None".into(),
         context: 4096,
         layers: 2,
@@ -235,7 +236,7 @@ fn traces_are_bounded_while_an_answer_grows() {
     let step = Arc::new(StepTrace::sparse(64 * 4001, 64, 1, 1, [&ids[..]], |_| false));
     let work = ask(&mut store, "one");
     store.event(Event::Context(work, Arc::new(ContextMap::default())));
-    for number in 0..8000 {
+    for number in 0..16_000 {
         let (id, seconds) = (1, number as f32);
         let step = Some(Arc::clone(&step));
         store.event(Event::Token(Token { generation: work, id, text: "a".into(), part: Part::Answer, seconds, step }));
@@ -243,8 +244,8 @@ fn traces_are_bounded_while_an_answer_grows() {
         assert!(bytes < (96 << 20) + 64 * 20_000, "{bytes} after {number}");
     }
     let reading = &store.readings[0].1;
-    assert!(reading.written[0].step.is_none() && reading.written[7999].step.is_some(), "the oldest go first");
-    assert_eq!(reading.block_sums(7).1, 8000, "the sums know all");
+    assert!(reading.written[0].step.is_none() && reading.written[15_999].step.is_some(), "the oldest go first");
+    assert_eq!(reading.block_sums(7).1, 16_000, "the sums know all");
 }
 
 #[test]
@@ -390,7 +391,15 @@ fn the_usual_settings_are_those_of_a_preset() {
 #[test]
 fn flags_hold_for_this_run_until_the_window_says_otherwise() {
     let chat = ChatSettings { attention: AttentionChoice::Sparse, ..ChatSettings::default() };
-    let given = Given { device: Some("radeon".into()), context: Some(4096), chat: Some(chat) };
+    let (weights, cache) = (Some(WeightForm::Q4), None);
+    let given = Given {
+        device: Some("radeon".into()),
+        context: Some(4096),
+        weights,
+        cache,
+        chat: Some(chat),
+        ..Given::default()
+    };
     let mut store = Store::new(Settings { device: Some("geforce".into()), ..Settings::default() }, given, 1000);
     let loaded = |effects: Vec<Effect>| {
         effects.into_iter().find_map(|effect| match effect {
@@ -407,4 +416,9 @@ fn flags_hold_for_this_run_until_the_window_says_otherwise() {
     assert!(effects.contains(&Effect::SaveSettings));
     let options = loaded(store.apply(Action::Reload));
     assert_eq!(options, Some((Some("intel".into()), Some(4096))));
+    // What a flag asks for can be taken back, also by what the settings say anyway.
+    assert_eq!((store.load_options().weights, store.settings.weights), (WeightForm::Q4, WeightForm::Plain));
+    store.apply(Action::Forms(WeightForm::Plain, CacheForm::Q8));
+    let options = store.load_options();
+    assert_eq!((options.weights, options.cache, options.context), (WeightForm::Plain, CacheForm::Q8, Some(4096)));
 }

@@ -124,7 +124,11 @@ impl Window {
             documents: Vec::new(),
             device: None,
             context: None,
+            weights: None,
+            cache: None,
             chat: None,
+            reopened: None,
+            faults: Default::default(),
         }
     }
 

@@ -2,10 +2,12 @@
 //!
 //! Live heat is an exponential mean with a half-life of 8 tokens, computed from the last steps when it is asked for;
 //! the sums over the whole answer are kept as tokens come, so that they outlive the steps (see
-//! [`Reading::forget_oldest`]).
+//! [`Reading::forget_oldest`]). On the disk is all but the steps.
 
 use std::ops::Range;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::passages::{Passage, block_passages};
 use super::votes::{ReaderFilter, Shade, chance};
@@ -20,13 +22,14 @@ const LIVE_STEPS: usize = 80;
 const HOTTEST: usize = 3;
 
 /// One token of the answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Written {
     /// Bytes in the answer's or the thinking's text.
     pub bytes: Range<u32>,
     /// Which of the two.
     pub part: Part,
     /// What it was drawn from, while it is kept.
+    #[serde(skip)]
     pub step: Option<Arc<StepTrace>>,
     /// 1 - Jaccard of the choices against those of the token before; 0 for the first.
     pub turnover: f32,
@@ -42,7 +45,7 @@ pub enum Span {
 }
 
 /// Sums over the answer for one block.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Sum {
     votes: f32,
     excess: f32,
@@ -75,7 +78,7 @@ pub struct Coverage {
 }
 
 /// The trace of one answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     /// The message that holds the answer.
     pub message: MessageId,
@@ -96,6 +99,12 @@ impl Reading {
     pub fn new(message: MessageId, map: ContextMap) -> Self {
         let prompt = map.len();
         Self { message, map, written: Vec::new(), sums: Vec::new(), sparse_steps: 0, forgotten: 0, prompt, last: None }
+    }
+
+    /// As it comes from a file, where it can be true: no step is kept.
+    pub fn restored(mut self) -> Option<Self> {
+        self.forgotten = self.written.len();
+        (self.map.is_sound() && self.prompt <= self.map.len()).then_some(self)
     }
 
     /// Adds a token.
@@ -172,7 +181,7 @@ impl Reading {
     /// Bytes that the steps take, about.
     pub fn step_bytes(&self) -> usize {
         let kept = self.written.get(self.forgotten..).unwrap_or(&[]);
-        kept.iter().filter_map(|written| written.step.as_deref()).map(bytes_of).sum()
+        kept.iter().filter_map(|written| written.step.as_deref()).map(StepTrace::bytes).sum()
     }
 
     /// Drops steps, oldest first, until so many bytes are free; the sums stay. Returns how many became free.
@@ -181,7 +190,7 @@ impl Reading {
         while free < bytes
             && let Some(written) = self.written.get_mut(self.forgotten)
         {
-            free += written.step.take().as_deref().map_or(0, bytes_of);
+            free += written.step.take().as_deref().map_or(0, StepTrace::bytes);
             self.forgotten += 1;
         }
         free
@@ -230,7 +239,7 @@ impl Reading {
         for (step, weight) in steps {
             weights += weight;
             let heads = step.kv_heads.max(1) as usize;
-            for reader in (0..step.readers()).filter(|&reader| step.free(reader).binary_search(&block).is_ok()) {
+            for reader in (0..step.readers()).filter(|&reader| step.free(reader).contains(block)) {
                 if let Some(share) = shares.get_mut(reader / heads) {
                     *share += weight / heads as f32;
                 }
@@ -270,9 +279,8 @@ impl Reading {
 
     /// Votes that the tokens from `first` on gave to a block.
     pub fn votes_for(&self, block: u32, first: usize) -> Vec<u32> {
-        let votes = |step: &StepTrace| {
-            (0..step.readers()).filter(|&reader| step.free(reader).binary_search(&block).is_ok()).count() as u32
-        };
+        let votes =
+            |step: &StepTrace| (0..step.readers()).filter(|&reader| step.free(reader).contains(block)).count() as u32;
         let tokens = self.written.get(first..).unwrap_or(&[]);
         tokens.iter().map(|written| written.step.as_deref().map_or(0, votes)).collect()
     }
@@ -317,11 +325,6 @@ impl Reading {
     }
 }
 
-/// Bytes that a step takes, about.
-fn bytes_of(step: &StepTrace) -> usize {
-    4 * step.free_total() + 512
-}
-
 fn longest_run(blocks: &[u32], wanted: impl Fn(u32) -> bool) -> Option<Range<u32>> {
     let mut best: Option<Range<u32>> = None;
     let mut run: Option<Range<u32>> = None;
@@ -345,7 +348,7 @@ fn turnover(before: &StepTrace, now: &StepTrace) -> f32 {
     let (mut shared, mut total) = (0usize, 0usize);
     for reader in 0..now.readers().max(before.readers()) {
         let (left, right) = (before.free(reader), now.free(reader));
-        let both = left.iter().filter(|block| right.binary_search(block).is_ok()).count();
+        let both = left.shared(right);
         shared += both;
         total += left.len() + right.len() - both;
     }

@@ -94,11 +94,11 @@ impl Shade {
             let mut readers = 0;
             for reader in filter.readers(step) {
                 readers += 1;
-                for &block in step.free(reader) {
+                step.free(reader).iter().for_each(|block| {
                     if let Some(votes) = shade.votes.get_mut(block as usize) {
                         *votes += weight;
                     }
-                }
+                });
             }
             shade.readers = readers as f32;
         }

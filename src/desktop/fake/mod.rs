@@ -16,8 +16,9 @@ use prompt::{answer_text, context_map, find_quote, model_name, pieces};
 
 use super::engine::{EngineLoop, EngineSide};
 use super::messages::{
-    AttentionChoice, Command, DeviceInfo, EngineError, Event, FailureKind, FinishReason, GenerateRequest, LoadStage,
-    MemoryPlan, ModelChoice, ModelInfo, Part, PinRule, Source, Stats, Token, WorkId,
+    AttentionChoice, CacheForm, Command, DeviceInfo, EngineError, Event, FailureKind, FinishReason, GenerateRequest,
+    LoadOptions, LoadStage, MemoryPlan, ModelChoice, ModelInfo, Part, PinRule, Source, Stats, Token, WeightForm,
+    WorkId,
 };
 use super::trace_data::{ContextMap, StepTrace};
 
@@ -137,7 +138,7 @@ impl Fake {
                     device("Processor", "CPU, slow", None),
                 ]));
             }
-            Command::Plan(choice, _) => self.plan(choice),
+            Command::Plan(choice, options) => self.plan(choice, &options),
             Command::Load(load, choice, _) => self.load(load, &choice),
             Command::Count(request, text) => {
                 self.say(Event::Counted(request, u32::try_from(pieces(&text).count()).unwrap_or(u32::MAX)));
@@ -147,7 +148,7 @@ impl Fake {
         }
     }
 
-    fn plan(&self, choice: ModelChoice) {
+    fn plan(&self, choice: ModelChoice, options: &LoadOptions) {
         if let ModelChoice::Path(path) = &choice
             && !path.exists()
         {
@@ -161,10 +162,15 @@ impl Fake {
         self.say(Event::Planned(MemoryPlan {
             choice,
             name,
-            parts: vec![("weights".into(), 18), ("cache".into(), 40), ("workspace".into(), 24)],
+            parts: vec![
+                ("weights".into(), if options.weights == WeightForm::Plain { 18 } else { 9 }),
+                ("cache".into(), if options.cache == CacheForm::F16 { 40 } else { 21 }),
+                ("workspace".into(), 24),
+            ],
             context: CONTEXT,
             device: "Scripted GPU".into(),
             available_mib: Some(4096),
+            plain_weights: true,
         }));
     }
 
@@ -195,6 +201,7 @@ impl Fake {
             ModelInfo {
                 name: model_name(choice),
                 detail: "scripted".into(),
+                notice: None,
                 device: "Scripted GPU".into(),
                 context: CONTEXT,
                 layers: self.script.layers,

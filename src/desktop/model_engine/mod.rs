@@ -12,10 +12,14 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use super::engine::{EngineLoop, EngineSide};
-use super::messages::{Command, DeviceInfo, EngineError, Event, LoadOptions, ModelChoice, WorkId};
+use super::messages::{
+    CacheForm, Command, DeviceInfo, EngineError, Event, LoadOptions, ModelChoice, WeightForm, WorkId,
+};
 use crate::error::{Error, Result};
 use crate::gpu::{Faults, Feature, adapter};
 use crate::model;
+use crate::ops::CacheFormat;
+use crate::weights::quantize::Recipe;
 use open::OpenModel;
 
 /// What the engine needs to know from outside the window.
@@ -39,10 +43,20 @@ pub struct ModelEngineOptions {
 
 impl ModelEngineOptions {
     /// What the window asks for, over what was given at the start.
-    fn load_options(&self, choice: &ModelChoice, asked: &LoadOptions) -> model::LoadOptions {
+    pub(super) fn load_options(&self, choice: &ModelChoice, asked: &LoadOptions) -> model::LoadOptions {
         let context = asked.context.map(|tokens| tokens as usize);
         let sparse_config = self.load.sparse_config.clone().filter(|_| self.named.as_ref() == Some(choice));
-        model::LoadOptions { context, sparse_config, ..self.load.clone() }
+        let recipe = |bits| Recipe { bits, ..Recipe::default() };
+        let quantize = match asked.weights {
+            WeightForm::Plain => None,
+            WeightForm::Q8 => Some(recipe(8)),
+            WeightForm::Q4 => Some(recipe(4)),
+        };
+        let kv = match asked.cache {
+            CacheForm::F16 => CacheFormat::F16,
+            CacheForm::Q8 => CacheFormat::Q8,
+        };
+        model::LoadOptions { context, sparse_config, quantize, kv, ..self.load.clone() }
     }
 }
 
@@ -160,4 +174,29 @@ fn devices() -> Vec<DeviceInfo> {
         refused: None,
     });
     devices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::built_in;
+
+    #[test]
+    fn what_is_planned_is_what_is_asked_for() {
+        let options = ModelEngineOptions { built_in: built_in::model_folder().unwrap(), ..Default::default() };
+        let asked =
+            |weights, cache| LoadOptions { weights, cache, device: Some(PROCESSOR.into()), ..Default::default() };
+        let bits = |weights| options.load_options(&ModelChoice::BuiltIn, &asked(weights, CacheForm::F16)).quantize;
+        assert_eq!(bits(WeightForm::Q4).unwrap().bits, 4);
+        assert_eq!(bits(WeightForm::Q8).unwrap().bits, 8);
+        assert!(bits(WeightForm::Plain).is_none());
+        let plan = |cache| {
+            let asked = asked(WeightForm::Plain, cache);
+            let plan = open::plan(&options.built_in, ModelChoice::BuiltIn, &asked, &options).unwrap();
+            assert!(!plan.plain_weights, "the built-in model has integers");
+            plan.parts.into_iter().find(|(name, _)| name == "cache").unwrap().1
+        };
+        let (usual, short) = (plan(CacheForm::F16), plan(CacheForm::Q8));
+        assert!(10 * short < 7 * usual, "{short} of {usual}");
+    }
 }

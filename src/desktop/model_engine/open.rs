@@ -9,7 +9,8 @@ use crate::chat_template::ChatTemplate;
 use crate::desktop::messages::{LoadOptions, LoadStage, MemoryPlan, ModelChoice, ModelInfo};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, GpuOptions, adapter};
-use crate::model::{self, ModelConfig, SparseOrigin, Stage};
+use crate::model::{self, Source, SourceList, SparseOrigin, Stage};
+use crate::ops::CacheFormat;
 use crate::session::Session;
 use crate::tokenizer::{Settings, Tokenizer};
 use crate::weights::Checkpoint;
@@ -17,6 +18,9 @@ use crate::weights::Checkpoint;
 /// Longest submit while the desktop must stay smooth, and otherwise.
 const SMOOTH: Duration = Duration::from_millis(20);
 const FAST: Duration = Duration::from_millis(200);
+/// What helps where there is no graphics card to compute with.
+const DRIVER: &str = "The processor computes, which is slow and suits the built-in model only. If there is a graphics card, \
+                      install its Vulkan driver; on Debian and Ubuntu mesa-vulkan-drivers has those of AMD and Intel";
 /// Chunk for the plan, when no device has been opened that could choose one.
 const PLANNED_CHUNK: usize = 512;
 
@@ -48,9 +52,14 @@ pub(super) fn plan(
     given: &ModelEngineOptions,
 ) -> Result<MemoryPlan> {
     let checkpoint = Checkpoint::open(path)?;
-    let config = ModelConfig::new(checkpoint.config())?;
-    let context = given.load_options(&choice, options).context_for(&config);
-    let plan = model::MemoryPlan::new(&config, checkpoint.bytes(), (Default::default(), context), PLANNED_CHUNK);
+    let asked = given.load_options(&choice, options);
+    let config = asked.config(&checkpoint)?;
+    let sources = SourceList::find(&checkpoint, &config, asked.quantize.as_ref())?;
+    let context = asked.context_for(&config);
+    let plan = model::MemoryPlan::new(&config, sources.bytes(), (asked.kv, context), PLANNED_CHUNK);
+    let numbers = |source: &Source| source.rows as u64 * source.cols as u64;
+    let plain = sources.all().filter(|source| checkpoint.stored_format(&source.name).is_none());
+    let plain_weights = 2 * plain.map(numbers).sum::<u64>() > sources.all().map(numbers).sum();
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let adapter = match options.device.as_deref() {
         Some(PROCESSOR) => None,
@@ -68,6 +77,7 @@ pub(super) fn plan(
         context: small(context),
         device: adapter.map_or_else(|| "the processor".into(), |adapter| adapter.name),
         available_mib: available.map(|bytes| bytes >> 20),
+        plain_weights,
     })
 }
 
@@ -101,6 +111,7 @@ impl OpenModel {
         };
         let budget = submit_budget(options.responsive);
         let model_options = given.load_options(choice, options);
+        let mut notice = None;
         let gpu = match options.device.as_deref() {
             Some(PROCESSOR) => None,
             device => match Gpu::open(&GpuOptions {
@@ -111,10 +122,17 @@ impl OpenModel {
                 ..GpuOptions::default()
             }) {
                 // Kernels made for graphics cards, emulated on the processor, take twice the time of its own plain loops.
-                Ok(gpu) if gpu.adapter.software && device.is_none() => None,
+                Ok(gpu) if gpu.adapter.software && device.is_none() => {
+                    notice =
+                        Some(format!("The only graphics adapter is a software one ({}). {DRIVER}", gpu.adapter.name));
+                    None
+                }
                 Ok(gpu) => Some(Arc::new(gpu)),
                 // Without any driver the processor runs the model, and the name of the device says so.
-                Err(Error::NoAdapter { .. }) if device.is_none() => None,
+                Err(Error::NoAdapter { .. }) if device.is_none() => {
+                    notice = Some(format!("No graphics adapter was found. {DRIVER}"));
+                    None
+                }
                 Err(error) => return Err(error),
             },
         };
@@ -126,7 +144,8 @@ impl OpenModel {
             None => (Session::on_cpu(&checkpoint, &model_options, &mut heard)?, "processor, slow".into()),
         };
         tokenizer.check_vocabulary(session.config().vocab_size)?;
-        let info = info(&session, &checkpoint, &template, name(path, choice), device);
+        let mut info = info(&session, &checkpoint, &template, (name(path, choice), device), &model_options);
+        info.notice = notice;
         Ok(Self { session, tokenizer, template, info })
     }
 }
@@ -135,14 +154,22 @@ fn info(
     session: &Session,
     checkpoint: &Checkpoint,
     template: &ChatTemplate,
-    name: String,
-    device: String,
+    (name, device): (String, String),
+    options: &model::LoadOptions,
 ) -> ModelInfo {
     let config = session.config();
     let experimental = config.sparse.origin == SparseOrigin::Experimental;
+    let mut detail = format!("{:.1} million parameters, {}", checkpoint.parameters() as f64 / 1e6, checkpoint.kind());
+    if let Some(recipe) = &options.quantize {
+        detail += &format!(", loaded in {} bits", recipe.bits);
+    }
+    if options.kv == CacheFormat::Q8 {
+        detail += ", context in 8 bits";
+    }
     ModelInfo {
         name,
-        detail: format!("{:.1} million parameters, {}", checkpoint.parameters() as f64 / 1e6, checkpoint.kind()),
+        detail,
+        notice: None,
         device,
         context: small(session.capacity()),
         layers: small(config.layers),

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use super::chat::{Chat, ChatId};
 use super::library::Document;
 use super::settings::{ChatSettings, Settings};
-use crate::desktop::attention::ReaderFilter;
-use crate::desktop::messages::{Command, DocumentId, EngineError, MessageId, ModelChoice, Pin, WorkId};
+use crate::desktop::attention::{ReaderFilter, Reading};
+use crate::desktop::messages::{
+    CacheForm, Command, DocumentId, EngineError, MessageId, ModelChoice, Pin, WeightForm, WorkId,
+};
 
 /// A window over the chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,18 @@ pub enum Notice {
     Done(String),
 }
 
+impl Notice {
+    /// Title of the card of a lost device, while it is replaced.
+    pub const DEVICE_LOST: &str = "The graphics device was lost";
+    /// Title of the card of a window that was lost with its device.
+    pub const REOPENED: &str = "The window was opened again";
+
+    /// Whether it is the card with this title.
+    pub fn is_of(&self, title: &str) -> bool {
+        matches!(self, Self::Problem(own, _) if own == title)
+    }
+}
+
 /// A notice, and since when it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posted {
@@ -78,6 +92,8 @@ pub enum Action {
     EmptyTrash,
     /// Take a document that no chat needs out of the library.
     ForgetDocument(DocumentId),
+    /// Go to the field for that.
+    SearchChats,
     /// Look for this text in chats.
     Search(String),
     /// The draft changed.
@@ -124,6 +140,10 @@ pub enum Action {
     Reload,
     /// Look what a model would need.
     Plan(ModelChoice),
+    /// The same, with the picker open.
+    Consider(ModelChoice),
+    /// What weights of plain numbers become, and how the context is kept, from the next load on.
+    Forms(WeightForm, CacheForm),
     /// Ask for a model folder.
     PickModelFolder,
     /// Ask for a model file.
@@ -146,6 +166,8 @@ pub enum Action {
     FocusPassage(DocumentId, Range<u32>),
     /// Scroll the document to a block's text.
     ShowBlock(u32),
+    /// Both: its card, and the document scrolled to it.
+    OpenBlock(u32),
     /// Leave the document where it is while the answer is written, or follow again.
     HoldDocument(bool),
     /// Readers that count.
@@ -158,6 +180,10 @@ pub enum Action {
     AddPin(Pin),
     /// Let it go.
     RemovePin(Pin),
+    /// Let all go.
+    RemovePins,
+    /// Hold this passage in or out, or no longer, and answer again.
+    WhatIf(Pin),
     /// Fold or unfold.
     Toggle(Pane),
     /// Open a dialog.
@@ -176,6 +202,8 @@ pub enum Action {
     ExportChat,
     /// Chats, documents and trash were read from disk.
     HistoryRead(Box<HistoryRead>),
+    /// What was read for the answers of a chat was read from disk.
+    TracesRead(ChatId, Vec<Reading>),
     /// Close the window.
     Quit,
 }
@@ -204,6 +232,10 @@ pub enum Effect {
     Respawn,
     /// Write a chat.
     SaveChat(ChatId),
+    /// Write what was read for an answer.
+    SaveTrace(ChatId, MessageId),
+    /// Look for what was read for the answers of a chat.
+    ReadTraces(ChatId),
     /// Move a chat's file to the trash.
     TrashChat(ChatId),
     /// Move it back.

@@ -54,6 +54,25 @@ pub struct Message {
     pub note: String,
 }
 
+/// What is typed in a chat and not sent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Unsent {
+    /// The text of the next question.
+    pub text: String,
+    /// Documents on it.
+    pub documents: Vec<DocumentId>,
+    /// A question that is being changed, and its new text.
+    pub editing: Option<(MessageId, String)>,
+}
+
+impl Unsent {
+    /// True where nothing is typed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Chat {
@@ -71,6 +90,9 @@ pub struct Chat {
     /// Passages held in or kept out.
     #[serde(default)]
     pub pins: Vec<Pin>,
+    /// What is typed in it and not sent.
+    #[serde(default, skip_serializing_if = "Unsent::is_empty")]
+    pub unsent: Unsent,
     /// All messages of all branches, by number.
     pub messages: Vec<Message>,
     /// Which of the first messages is shown.
@@ -105,6 +127,7 @@ impl Chat {
             changed: id,
             settings,
             pins: Vec::new(),
+            unsent: Unsent::default(),
             messages: Vec::new(),
             shown: None,
             next: 0,
@@ -120,6 +143,8 @@ impl Chat {
         }
         let last = self.messages.last().map_or(0, |last| last.id.saturating_add(1));
         self.next = self.next.max(last);
+        let known = |(id, _): &(MessageId, String)| self.messages.iter().any(|message| message.id == *id);
+        self.unsent.editing = self.unsent.editing.take().filter(known);
     }
 
     /// A message by number.
@@ -265,18 +290,18 @@ impl Chat {
         documents
     }
 
-    /// Names the chat after its first question, unless the user named it.
+    /// Names the chat after its first question, be it asked or only typed, unless the user named it.
     pub fn follow_title(&mut self) {
         if self.named {
             return;
         }
-        let title = self.path().first().map_or_else(|| NEW.into(), |first| title_of(&first.text));
+        let title = title_of(self.path().first().map_or(&self.unsent.text, |first| &first.text));
         self.title = title;
     }
 
-    /// True once anything was said in it, or it has a name: then it has a file.
-    pub fn was_used(&self) -> bool {
-        self.named || self.next > 0
+    /// True while it holds nothing that anybody said, typed or named: then it has no file.
+    pub fn is_blank(&self) -> bool {
+        !self.named && self.messages.is_empty() && self.unsent.is_empty()
     }
 
     fn set_shown(&mut self, parent: Option<MessageId>, shown: Option<MessageId>) {

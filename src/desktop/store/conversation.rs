@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Action, Chat, ChatId, Compare, Effect, Focus, Notice, Phase, Store, Undo, Unsent, Work};
+use super::{Action, Chat, ChatId, Compare, Draft, Effect, Focus, Notice, Phase, Store, Undo, Unsent, Work};
 use crate::desktop::messages::{
     AttentionChoice, Command, DocumentId, DocumentText, FinishReason, GenerateRequest, MessageId, Role, Stats, Turn,
 };
@@ -212,7 +212,11 @@ impl Store {
             chat.changed = now;
         }
         self.bound_traces();
-        vec![Effect::SaveChat(work.chat)]
+        let mut effects = vec![Effect::SaveChat(work.chat)];
+        if self.reading_in(work.chat, work.message).is_some_and(|reading| reading.last_step().is_some()) {
+            effects.push(Effect::SaveTrace(work.chat, work.message));
+        }
+        effects
     }
 
     pub(super) fn delete(&mut self, message: MessageId) -> Vec<Effect> {
@@ -279,8 +283,9 @@ impl Store {
     }
 
     pub(super) fn new_chat(&mut self) {
-        let blank = |chat: &&Chat| chat.messages.is_empty() && !chat.named;
-        if let Some(id) = self.chats.iter().find(blank).map(|chat| chat.id) {
+        // One in which nothing was said yet, be it with what was being typed in it.
+        let new = |chat: &&Chat| chat.messages.is_empty() && !chat.named;
+        if let Some(id) = self.chats.iter().find(new).map(|chat| chat.id) {
             return self.select_chat(id);
         }
         let used = |id: ChatId| self.chats.iter().chain(&self.trash).any(|chat| chat.id == id);
@@ -293,16 +298,31 @@ impl Store {
         self.select_chat(id);
     }
 
+    /// Notes in the chat on screen what is typed in it, so that it is kept with it: true where that changed.
+    pub(super) fn keep_unsent(&mut self) -> bool {
+        let (id, now) = (self.current, self.now);
+        let Some(chat) = self.chats.iter_mut().find(|chat| chat.id == id) else { return false };
+        let (draft, kept) = (&self.draft, &mut chat.unsent);
+        if (&draft.text, &draft.documents, &self.editing) == (&kept.text, &kept.documents, &kept.editing) {
+            return false;
+        }
+        let (text, documents) = (draft.text.clone(), draft.documents.clone());
+        *kept = Unsent { text, documents, editing: self.editing.clone() };
+        if chat.messages.is_empty() {
+            chat.changed = now;
+            chat.follow_title();
+        }
+        true
+    }
+
     /// Shows a chat, with what was being typed in it.
     pub(super) fn select_chat(&mut self, id: ChatId) {
         if id == self.current || self.chat_by(id).is_none() {
             return;
         }
-        let left = Unsent { draft: std::mem::take(&mut self.draft), editing: self.editing.take() };
-        self.unsent.insert(self.current, left);
-        let found = self.unsent.remove(&id).unwrap_or_default();
-        (self.draft, self.editing) = (found.draft, found.editing);
         self.current = id;
+        let Unsent { text, documents, editing } = self.chat().map(|chat| chat.unsent.clone()).unwrap_or_default();
+        (self.draft, self.editing) = (Draft { text, documents, tokens: None }, editing);
         self.focus = Focus { filter: self.focus.filter.clone(), ..Focus::default() };
         self.compare = None;
         let documents = self.chat().map(Chat::documents).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Counting, Effect, ModelState, Notice, Phase, PlanState, Store};
+use super::{ChatId, Counting, Effect, ModelState, Notice, Phase, PlanState, Store};
 use crate::desktop::attention::Reading;
 use crate::desktop::messages::{Command, EngineError, Event, FailureKind, Mode, ModelInfo, Part, Token, WorkId};
 use crate::desktop::trace_data::ContextMap;
@@ -15,8 +15,6 @@ const BOUND_EVERY: usize = 64;
 const MAPPED_TOKENS: usize = 4 << 20;
 /// Milliseconds between two times that an answer is written to the disk while it grows.
 const SAVE_EVERY: u64 = 5_000;
-/// Title of the notice that stands while a lost device is replaced.
-const DEVICE_LOST: &str = "The graphics device was lost";
 /// Tokens over which the speed is measured.
 const SPEED_TOKENS: usize = 48;
 
@@ -51,12 +49,11 @@ impl Store {
             Event::DeviceLost(generation, detail) => {
                 if self.working_on(generation).is_some() {
                     let words = format!("{detail}. The model is loaded again and the answer goes on.");
-                    self.tell(Notice::Problem(DEVICE_LOST.into(), words));
+                    self.tell(Notice::Problem(Notice::DEVICE_LOST.into(), words));
                 }
             }
             Event::DeviceRestored(generation) => {
-                self.notices
-                    .retain(|posted| !matches!(&posted.notice, Notice::Problem(title, _) if title == DEVICE_LOST));
+                self.notices.retain(|posted| !posted.notice.is_of(Notice::DEVICE_LOST));
                 if self.working_on(generation).is_some() {
                     self.tell(Notice::Done("The graphics device is back, nothing was lost".into()));
                 }
@@ -86,6 +83,7 @@ impl Store {
         let mut effects = vec![Effect::SaveSettings];
         let documents: Vec<_> = self.draft.documents.clone();
         effects.extend(documents.into_iter().filter_map(|id| self.count_document(id)));
+        effects.extend(self.count_draft());
         effects
     }
 
@@ -228,11 +226,7 @@ impl Store {
         if error.kind == FailureKind::Crashed {
             effects.push(Effect::Respawn);
         }
-        let is_old = |notice: &Notice| match notice {
-            Notice::Failure(_) => true,
-            Notice::Problem(title, _) => title == DEVICE_LOST,
-            _ => false,
-        };
+        let is_old = |notice: &Notice| matches!(notice, Notice::Failure(_)) || notice.is_of(Notice::DEVICE_LOST);
         self.notices.retain(|posted| !is_old(&posted.notice));
         self.tell(Notice::Failure(error));
         effects
@@ -246,6 +240,16 @@ impl Store {
             chat.remove(work.message);
         }
         vec![Effect::SaveChat(work.chat)]
+    }
+
+    /// Takes in what an earlier run of the program knew of answers of a chat; what is known by itself is better.
+    pub(super) fn traces_read(&mut self, chat: ChatId, readings: Vec<Reading>) {
+        let there = |message| self.chat_by(chat).is_some_and(|chat| chat.message(message).is_some());
+        let new = |reading: &Reading| there(reading.message) && self.reading_in(chat, reading.message).is_none();
+        let found: Vec<_> = readings.into_iter().filter(new).map(|reading| (chat, reading)).collect();
+        // The oldest go first where there are too many.
+        self.readings.splice(0..0, found);
+        self.bound_traces();
     }
 
     pub(super) fn bound_traces(&mut self) {

@@ -2,19 +2,21 @@
 
 use std::ops::Range;
 
-use super::{Store, Work};
+use super::{ChatId, Store, Work};
 use crate::desktop::attention::{Passage, Reading, Shade, Span, block_passages, blocks_of};
-use crate::desktop::messages::{DocumentId, MessageId};
+use crate::desktop::messages::{DocumentId, MessageId, Pin, PinRule};
 use crate::desktop::trace_data::Source;
 
 impl Store {
     /// The reading of an answer in the chat on screen.
     pub fn reading_of(&self, message: MessageId) -> Option<&Reading> {
-        self.readings
-            .iter()
-            .rev()
-            .find(|(chat, reading)| *chat == self.current && reading.message == message)
-            .map(|(_, reading)| reading)
+        self.reading_in(self.current, message)
+    }
+
+    /// The reading of an answer in any chat.
+    pub fn reading_in(&self, chat: ChatId, message: MessageId) -> Option<&Reading> {
+        let own = |(of, reading): &&(ChatId, Reading)| *of == chat && reading.message == message;
+        self.readings.iter().rev().find(own).map(|(_, reading)| reading)
     }
 
     /// The reading that the view shows: of the focused answer, else of the latest one on screen.
@@ -93,6 +95,18 @@ impl Store {
         });
         self.focus.block = block;
         self.scroll_to(document, bytes);
+    }
+
+    /// What would hold the passage of the focused block in or out: none where nothing can.
+    pub fn focused_pin(&self, rule: PinRule) -> Option<Pin> {
+        let can = self.work.is_none() && self.model_info().is_some_and(|info| info.can_pin);
+        let (block, reading) = (self.focus.block.filter(|_| can)?, self.reading()?);
+        let passages = block_passages(&reading.map, reading.block_size(), block);
+        let main = passages.into_iter().max_by_key(|passage| passage.bytes.len())?;
+        let Source::Document(document) = main.source else { return None };
+        let pin = Pin { document, bytes: main.bytes, rule };
+        let held = self.chat().is_some_and(|chat| chat.pins.contains(&pin));
+        (held || !self.reads_densely()).then_some(pin)
     }
 
     /// The block of a document that was chosen by most readers for the tokens in focus.

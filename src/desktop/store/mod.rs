@@ -15,12 +15,12 @@ mod reduce;
 pub(crate) use reduce::file_stem;
 pub mod settings;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 pub use action::{Action, Dialog, Effect, HistoryRead, Notice, Pane, Posted};
 use chat::Removed;
-pub use chat::{Chat, ChatId, Message};
+pub use chat::{Chat, ChatId, Message, Unsent};
 pub use context::ContextUse;
 pub use library::Document;
 pub use settings::{ChatSettings, Given, Settings, ThemeChoice};
@@ -151,13 +151,6 @@ pub struct Compare {
     pub sparse: Option<MessageId>,
 }
 
-/// What is typed in a chat and not sent.
-#[derive(Debug, Clone, Default)]
-struct Unsent {
-    draft: Draft,
-    editing: Option<(MessageId, String)>,
-}
-
 /// What [`Action::Undo`] takes back.
 #[derive(Debug, Clone)]
 enum Undo {
@@ -221,10 +214,14 @@ pub struct Store {
     pub given: Given,
     /// Text looked for in chats.
     pub search: String,
+    /// Rises with every wish to type it.
+    pub search_wish: u64,
+    /// Rises where the user will want to type a question next.
+    pub write_wish: u64,
     /// The comparison on screen.
     pub compare: Option<Compare>,
-    /// What is typed in the other chats.
-    unsent: BTreeMap<ChatId, Unsent>,
+    /// Chats from the disk whose traces were not looked for yet.
+    untraced: BTreeSet<ChatId>,
     /// The last deletion.
     undo: Option<Undo>,
     /// Answers to write after this one: question, attention.
@@ -263,8 +260,10 @@ impl Store {
             dialog: None,
             notices: Vec::new(),
             search: String::new(),
+            search_wish: 0,
+            write_wish: 0,
             compare: None,
-            unsent: BTreeMap::new(),
+            untraced: BTreeSet::new(),
             undo: None,
             queue: VecDeque::new(),
             counting: Vec::new(),
@@ -342,6 +341,11 @@ impl Store {
             Some(AttentionChoice::Sparse) => false,
             _ => self.mode() == Some(Mode::Dense),
         }
+    }
+
+    /// True where a deletion can be taken back.
+    pub fn can_undo(&self) -> bool {
+        self.undo.is_some()
     }
 
     fn new_work(&mut self) -> WorkId {

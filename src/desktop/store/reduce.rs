@@ -9,8 +9,23 @@ const NAMED: usize = 4;
 impl Store {
     /// Applies one action.
     pub fn apply(&mut self, action: Action) -> Vec<Effect> {
+        let mut effects = self.reduce(action);
+        let save = Effect::SaveChat(self.current);
+        if self.keep_unsent() && !effects.contains(&save) {
+            effects.insert(0, save);
+        }
+        if self.untraced.remove(&self.current) {
+            effects.push(Effect::ReadTraces(self.current));
+        }
+        effects
+    }
+
+    fn reduce(&mut self, action: Action) -> Vec<Effect> {
         match action {
-            Action::NewChat => self.new_chat(),
+            Action::NewChat => {
+                self.new_chat();
+                self.write_wish += 1;
+            }
             Action::SelectChat(id) => self.select_chat(id),
             Action::RenameChat(id, title) => {
                 self.renaming = None;
@@ -20,16 +35,22 @@ impl Store {
                     return vec![Effect::SaveChat(id)];
                 }
             }
-            Action::Renaming(chat) => self.renaming = chat,
+            Action::Renaming(chat) => {
+                self.renaming = chat;
+                self.settings.show_sidebar |= chat.is_some();
+            }
             Action::TrashChat(id) => return self.trash_chat(id),
             Action::RestoreChat(id) => return self.restore_chat(id),
             Action::EmptyTrash => {
                 let gone: Vec<_> = std::mem::take(&mut self.trash).into_iter().map(|chat| chat.id).collect();
-                self.unsent.retain(|chat, _| !gone.contains(chat));
                 self.readings.retain(|(chat, _)| !gone.contains(chat));
                 return vec![Effect::EmptyTrash(gone)];
             }
             Action::ForgetDocument(id) => return self.forget_document(id),
+            Action::SearchChats => {
+                self.settings.show_sidebar = true;
+                self.search_wish += 1;
+            }
             Action::Search(text) => self.search = text,
             Action::Draft(text) => {
                 self.draft.text = text;
@@ -82,9 +103,19 @@ impl Store {
             Action::Settings(settings) => return self.change_settings(*settings),
             Action::Load(choice) => return self.load(choice),
             Action::Reload => return self.reload(),
+            Action::Consider(choice) => {
+                let mut effects = self.open(Dialog::Models);
+                effects.extend(self.reduce(Action::Plan(choice)));
+                return effects;
+            }
             Action::Plan(choice) => {
                 self.plan = PlanState::Waiting(choice.clone());
                 return vec![Effect::Send(Command::Plan(choice, self.load_options()))];
+            }
+            Action::Forms(weights, cache) => {
+                (self.settings.weights, self.settings.cache) = (weights, cache);
+                (self.given.weights, self.given.cache) = (None, None);
+                return vec![Effect::SaveSettings];
             }
             Action::PickModelFolder => return vec![Effect::PickModel { folder: true }],
             Action::PickModelFile => return vec![Effect::PickModel { folder: false }],
@@ -97,6 +128,7 @@ impl Store {
                 let id = document.id;
                 self.files_pending = self.files_pending.saturating_sub(1);
                 self.documents.insert(id, document);
+                self.write_wish += 1;
                 let mut effects = vec![Effect::SaveDocument(id)];
                 effects.extend(self.attach(id));
                 return effects;
@@ -114,6 +146,10 @@ impl Store {
             Action::FocusBlock(block) => self.focus.block = block,
             Action::FocusPassage(document, bytes) => self.focus_passage(document, bytes),
             Action::ShowBlock(block) => self.show_block(block),
+            Action::OpenBlock(block) => {
+                self.focus.block = Some(block);
+                self.show_block(block);
+            }
             Action::HoldDocument(hold) => self.focus.hold_document = hold,
             Action::Filter(filter) => self.focus.filter = filter,
             Action::Zoom(zoom) => self.focus.zoom = zoom.filter(|blocks| !blocks.is_empty()),
@@ -127,6 +163,15 @@ impl Store {
                     pins.retain(|other| (other.document, &other.bytes) != (pin.document, &pin.bytes));
                     pins.push(pin);
                 });
+            }
+            Action::RemovePins => return self.change_pins(Vec::clear),
+            Action::WhatIf(pin) => {
+                let held = self.chat().is_some_and(|chat| chat.pins.contains(&pin));
+                let mut effects = self.reduce(if held { Action::RemovePin(pin) } else { Action::AddPin(pin) });
+                if let Some(answer) = self.reading().map(|reading| reading.message) {
+                    effects.extend(self.regenerate(answer));
+                }
+                return effects;
             }
             Action::RemovePin(pin) => return self.change_pins(|pins| pins.retain(|other| *other != pin)),
             Action::Toggle(pane) => {
@@ -154,6 +199,7 @@ impl Store {
             Action::ExportTrace => return vec![Effect::ExportTrace],
             Action::ExportPicture => return vec![Effect::ExportPicture],
             Action::ExportChat => return self.export_chat(),
+            Action::TracesRead(chat, readings) => self.traces_read(chat, readings),
             Action::HistoryRead(read) => self.history_read(*read),
             Action::Quit => return vec![Effect::Quit],
         }
@@ -173,10 +219,8 @@ impl Store {
     /// Chats that have a document in any of their branches, in a draft or in the trash.
     pub fn chats_with(&self, id: DocumentId) -> usize {
         let said = |chat: &&super::Chat| {
-            let typed =
-                if chat.id == self.current { Some(&self.draft) } else { self.unsent.get(&chat.id).map(|it| &it.draft) };
-            let mut documents = chat.messages.iter().flat_map(|message| &message.documents);
-            documents.any(|other| *other == id) || typed.is_some_and(|draft| draft.documents.contains(&id))
+            let said = chat.messages.iter().flat_map(|message| &message.documents);
+            said.chain(&chat.unsent.documents).any(|other| *other == id)
         };
         self.chats.iter().chain(&self.trash).filter(said).count()
     }
@@ -190,10 +234,13 @@ impl Store {
         vec![Effect::ForgetDocument(id)]
     }
 
-    fn load_options(&self) -> LoadOptions {
+    /// How a model would be opened now.
+    pub fn load_options(&self) -> LoadOptions {
         LoadOptions {
             device: self.given.device.clone().or_else(|| self.settings.device.clone()),
             context: self.given.context.or(self.settings.context),
+            weights: self.given.weights.unwrap_or(self.settings.weights),
+            cache: self.given.cache.unwrap_or(self.settings.cache),
             responsive: self.settings.responsive,
         }
     }
@@ -274,22 +321,25 @@ impl Store {
     }
 
     fn history_read(&mut self, read: HistoryRead) {
-        for chat in read.chats {
+        for document in read.documents {
+            self.documents.entry(document.id).or_insert(document);
+        }
+        for mut chat in read.chats {
+            chat.unsent.documents.retain(|id| self.documents.contains_key(id));
             // One whose messages were all deleted is as good as a new one.
-            let empty = chat.messages.is_empty() && !chat.named;
-            if !empty && self.chat_by(chat.id).is_none() {
+            if !chat.is_blank() && self.chat_by(chat.id).is_none() {
+                self.untraced.insert(chat.id);
                 self.chats.push(chat);
             }
         }
         for chat in read.trash {
             // A program that ended in the middle of the move leaves a chat in both places.
             if self.chats.iter().chain(&self.trash).all(|other| other.id != chat.id) {
+                self.untraced.insert(chat.id);
                 self.trash.push(chat);
             }
         }
-        for document in read.documents {
-            self.documents.entry(document.id).or_insert(document);
-        }
+        self.go_on();
         let mut lines: Vec<String> =
             read.damaged.iter().map(|(path, reason)| format!("{}: {reason}", path.display())).collect();
         let title = match lines.len() {
@@ -303,6 +353,30 @@ impl Store {
             lines.push(format!("and {more} more"));
         }
         self.tell(Notice::Problem(title, lines.join("\n")));
+    }
+
+    /// Shows the chat in which somebody was typing their first question when the program ended, or the one that was on
+    /// screen when the window was lost, unless they have begun another.
+    fn go_on(&mut self) {
+        if let Some(chat) = self.given.reopened.take() {
+            let words = "It ended without warning: the graphics device that draws it was lost, or foveal made a mistake \
+                         (then please report it). Chats are kept; an answer that was being written was stopped.";
+            self.tell(Notice::Problem(Notice::REOPENED.into(), words.into()));
+            self.take_up(chat);
+            return;
+        }
+        let begun = self.chats.iter().filter(|chat| chat.messages.is_empty() && !chat.unsent.is_empty());
+        let latest = begun.max_by_key(|chat| chat.changed).map(|chat| chat.id);
+        if let Some(id) = latest.filter(|_| self.chat().is_some_and(super::Chat::is_blank)) {
+            self.take_up(id);
+        }
+    }
+
+    /// Shows a chat in the place of the empty one that the program began with.
+    fn take_up(&mut self, chat: super::ChatId) {
+        self.select_chat(chat);
+        let current = self.current;
+        self.chats.retain(|chat| chat.id == current || !chat.is_blank());
     }
 
     fn export_chat(&self) -> Vec<Effect> {

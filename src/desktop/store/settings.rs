@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::desktop::messages::{AttentionChoice, ModelChoice, Sampling};
+use super::chat::ChatId;
+use crate::desktop::messages::{AttentionChoice, CacheForm, ModelChoice, Sampling, WeightForm};
 
 /// Settings of one chat.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -83,6 +84,10 @@ pub struct Settings {
     pub device: Option<String>,
     /// Tokens of context to make room for; none takes what fits.
     pub context: Option<u32>,
+    /// What weights of plain numbers become.
+    pub weights: WeightForm,
+    /// How the context is kept.
+    pub cache: CacheForm,
     /// The model that was open last.
     pub model: Option<ModelChoice>,
     /// Models opened before, latest first.
@@ -110,6 +115,8 @@ impl Default for Settings {
             responsive: true,
             device: None,
             context: None,
+            weights: WeightForm::Plain,
+            cache: CacheForm::F16,
             model: None,
             recent: Vec::new(),
             new_chat: ChatSettings::default(),
@@ -129,8 +136,14 @@ pub struct Given {
     pub device: Option<String>,
     /// Tokens of context.
     pub context: Option<u32>,
+    /// What weights of plain numbers become.
+    pub weights: Option<WeightForm>,
+    /// How the context is kept.
+    pub cache: Option<CacheForm>,
     /// Settings of the first chat and of new ones.
     pub chat: Option<ChatSettings>,
+    /// The chat to show again, where the window before was lost with its device.
+    pub reopened: Option<ChatId>,
 }
 
 impl Settings {

@@ -131,24 +131,17 @@ fn pins(ui: &mut Ui, store: &Store, document: u64, bytes: &std::ops::Range<u32>,
     let Some(chat) = store.chat().filter(|_| store.model_info().is_some_and(|info| info.can_pin)) else { return };
     let dense = store.reads_densely();
     let rules = [
-        (PinRule::Exclude, icons::PROHIBIT, "Hide this passage and answer again"),
-        (PinRule::Require, icons::PUSH_PIN, "Always read this passage and answer again"),
+        (PinRule::Exclude, icons::PROHIBIT, "Hide", "Hide this passage and answer again"),
+        (PinRule::Require, icons::PUSH_PIN, "Always read", "Always read this passage and answer again"),
     ];
-    for (rule, icon, name) in rules {
+    for (rule, icon, word, name) in rules {
         let pin = Pin { document, bytes: bytes.clone(), rule };
         let on = chat.pins.contains(&pin);
         ui.add_enabled_ui(store.work.is_none() && (on || !dense), |ui| {
-            let toggle = widgets::icon_toggle(ui, icon, name, on);
+            let toggle = widgets::word_toggle(ui, icon, word, name, on);
             let toggle = if dense { toggle.on_disabled_hover_text(DENSE) } else { toggle };
             if toggle.clicked() {
-                if on {
-                    actions.push(Action::RemovePin(pin));
-                } else {
-                    actions.push(Action::AddPin(pin));
-                }
-                if let Some(reading) = store.reading() {
-                    actions.push(Action::Regenerate(reading.message));
-                }
+                actions.push(Action::WhatIf(pin));
             }
         });
     }

@@ -13,7 +13,12 @@ pub(crate) fn id() -> egui::Id {
     egui::Id::unique("composer")
 }
 
-pub(crate) fn show(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
+/// Shows it. `wish` is the last wish to write that was obeyed.
+pub(crate) fn show(ui: &mut Ui, store: &Store, wish: &mut u64, actions: &mut Vec<Action>) {
+    if *wish != store.write_wish && store.dialog.is_none() {
+        *wish = store.write_wish;
+        ui.memory_mut(|memory| memory.request_focus(id()));
+    }
     progress(ui, store);
     elsewhere(ui, store, actions);
     let palette = Palette::of(ui);

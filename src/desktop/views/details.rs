@@ -55,8 +55,13 @@ impl Details {
                 replay(ui, store, actions);
             });
         });
-        let Some(reading) = store.reading().filter(|reading| reading.was_sparse()) else {
+        let shown = store.reading().filter(|reading| reading.was_sparse());
+        let Some(reading) = shown.filter(|reading| self.tab == Tab::Table || reading.has_steps()) else {
             let words = match store.reading() {
+                Some(reading) if reading.was_sparse() => {
+                    "Of answers from before, sums are kept: see the document, the ribbon and the top blocks. Answer again to \
+                     see each reader and word."
+                }
                 Some(_) => "Everything was read: dense attention selects nothing, so there is nothing to compare here.",
                 None => "Ask about a long document to see which reader chooses which passages.",
             };
@@ -116,6 +121,16 @@ impl Details {
                 let words = format!("{:.0} %{what}", 100.0 * part);
                 ui.painter().text(pos2(rect.right() - 4.0, y), Align2::RIGHT_CENTER, words, font, palette.weak);
             }
+        }
+        let step = widgets::arrow_steps(ui, &response, area);
+        if step != 0 {
+            let next = match store.focus.filter {
+                ReaderFilter::One(layer, head) => (layer as usize * heads + head as usize).checked_add_signed(step),
+                _ => Some(0),
+            };
+            let one = next.filter(|next| *next < count);
+            actions
+                .extend(one.map(|one| Action::Filter(ReaderFilter::One((one / heads) as u32, (one % heads) as u32))));
         }
         let at = |y: f32| (((y - area.top()) / row) as usize).min(count - 1);
         if let Some(position) = response.interact_pointer_pos().filter(|_| response.clicked()) {
@@ -178,8 +193,7 @@ impl Details {
                         let button = egui::Button::selectable(on, block.to_string()).small();
                         let response = ui.add(button).accessible_name(format!("Block {block}"));
                         if response.clicked() {
-                            actions.push(Action::FocusBlock(Some(block)));
-                            actions.push(Action::ShowBlock(block));
+                            actions.push(Action::OpenBlock(block));
                         }
                     });
                     row.col(|ui| {
@@ -195,8 +209,7 @@ impl Details {
                         ui.label(RichText::new(format!("{source}: {words}")).small());
                     });
                     if row.response().clicked() {
-                        actions.push(Action::FocusBlock(Some(block)));
-                        actions.push(Action::ShowBlock(block));
+                        actions.push(Action::OpenBlock(block));
                     }
                 });
             });
@@ -216,8 +229,7 @@ fn arrows(ui: &Ui, store: &Store, ranking: &[u32], actions: &mut Vec<Action>) {
     let at = store.focus.block.and_then(|block| ranking.iter().position(|&other| other == block));
     let next = at.map_or(Some(0), |at| at.checked_add_signed(step as isize));
     if let Some(&block) = next.and_then(|next| ranking.get(next)) {
-        actions.push(Action::FocusBlock(Some(block)));
-        actions.push(Action::ShowBlock(block));
+        actions.push(Action::OpenBlock(block));
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use egui::text::{LayoutJob, TextFormat};
 use egui::text_selection::LabelSelectionState;
-use egui::{Galley, Rect, Role, ScrollArea, Sense, Stroke, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+use egui::{Galley, Modifiers, Rect, Role, ScrollArea, Sense, Stroke, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::picture::Picture;
 use super::widgets;
@@ -165,6 +165,9 @@ impl DocumentView {
         picture: &Picture,
         actions: &mut Vec<Action>,
     ) {
+        if store.dialog.is_none() {
+            widgets::page_keys(ui, Modifiers::SHIFT);
+        }
         let origin = ui.max_rect().min;
         ui.set_height(self.heights.iter().sum::<f32>() + 40.0);
         let mut top = 0.0;
@@ -334,8 +337,12 @@ pub(crate) fn legend(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mu
             settings.follow_heat = !settings.follow_heat;
             actions.push(Action::Settings(Box::new(settings)));
         }
+        // In a narrow pane the tints alone are told apart by the tooltip.
+        let wide = ui.available_width() > 210.0;
         if picture.shade.sparse {
-            widgets::note(ui, "chance");
+            if wide {
+                widgets::note(ui, "chance");
+            }
             let (rect, _) = ui.allocate_exact_size(vec2(60.0, 8.0), Sense::hover());
             for step in 1..=5u8 {
                 let left = rect.left() + 12.0 * f32::from(step - 1);
@@ -348,6 +355,7 @@ pub(crate) fn legend(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mu
              read, not why the model said something. Hatched in the ribbon: always read.",
             picture.shade.chance, picture.shade.readers
         );
+        let text = if picture.shade.sparse && !wide { "all".to_owned() } else { text };
         let text = egui::RichText::new(text).font(theme::font(theme::SMALL)).color(palette.weak);
         ui.add(egui::Label::new(text).truncate()).on_hover_text(words);
     });

@@ -2,6 +2,7 @@
 //! is being typed in their own fields.
 
 mod block_card;
+mod code;
 mod compare;
 mod composer;
 mod coverage;
@@ -45,6 +46,7 @@ pub(crate) struct Views {
     details: details::Details,
     dialogs: dialogs::Dialogs,
     compare: compare::CompareView,
+    write_wish: u64,
     documents: HashMap<DocumentId, document::DocumentView>,
 }
 
@@ -97,7 +99,7 @@ impl Views {
                 ui.scope_builder(UiBuilder::new().max_rect(column), |ui| {
                     notices::show(ui, store, actions);
                     block_card::pin_line(ui, store, actions);
-                    composer::show(ui, store, actions);
+                    composer::show(ui, store, &mut self.write_wish, actions);
                 });
             });
             CentralPanel::no_frame().show(ui, |ui| self.transcript.show(ui, store, &self.picture, actions));

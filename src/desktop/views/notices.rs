@@ -41,11 +41,12 @@ fn failure(error: &EngineError) -> Card {
         FailureKind::Memory { needed_mib, allowed_mib } => (
             "Not enough memory".to_owned(),
             format!(
-                "This needs {}, the device allows {}. A shorter context needs less, and closing other programs may help.",
+                "This needs {}, the device allows {}. A shorter context or fewer bits need less, and closing other programs may \
+                 help.",
                 megabytes(*needed_mib),
                 megabytes(*allowed_mib)
             ),
-            [("Shorten the context", Some(Action::Open(Dialog::DeviceSettings))), models],
+            [("Use less memory", Some(Action::Open(Dialog::DeviceSettings))), models],
         ),
         FailureKind::ContextFull { needed, capacity } => (
             "This is too long".to_owned(),

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::desktop::attention::{ReaderFilter, Reading, Shade, Span, block_passages, chance, heat, heat_step};
 use crate::desktop::messages::MessageId;
 use crate::desktop::store::{ChatId, Store};
-use crate::desktop::trace_data::{Mode, Source};
+use crate::desktop::trace_data::{Chosen, Mode, Source};
 
 type Key = (ChatId, MessageId, usize, Span, ReaderFilter);
 
@@ -142,7 +142,7 @@ pub(crate) fn reader_rows(reading: &Reading, span: &Span, view: &Range<u32>, col
         let blind = reading.last_step().map_or(0.0, |step| chance(step, &own));
         let mut shares = vec![0.0_f32; count as usize];
         for step in &steps {
-            for &block in step.free(reader) {
+            for block in step.free(reader).iter() {
                 if let Some(share) = block.checked_sub(view.start).and_then(|at| shares.get_mut(at as usize)) {
                     *share += 1.0 / steps.len() as f32;
                 }
@@ -166,10 +166,9 @@ pub(crate) fn agreement(reading: &Reading, span: &Span) -> Vec<f32> {
     };
     let Some(step) = reading.written.get(last).and_then(|written| written.step.as_deref()) else { return Vec::new() };
     let shade = Shade::mean([(step, 1.0)], &ReaderFilter::All);
-    let is_shared = |block: &&u32| {
-        shade.votes.get(**block as usize).is_some_and(|&votes| votes > 2.0 * shade.chance && votes >= 2.0)
-    };
-    let share = |own: &[u32]| own.iter().filter(is_shared).count() as f32 / own.len().max(1) as f32;
+    let is_shared =
+        |block: &u32| shade.votes.get(*block as usize).is_some_and(|&votes| votes > 2.0 * shade.chance && votes >= 2.0);
+    let share = |own: Chosen<'_>| own.iter().filter(is_shared).count() as f32 / own.len().max(1) as f32;
     (0..step.readers()).map(|reader| share(step.free(reader))).collect()
 }
 

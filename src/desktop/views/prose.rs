@@ -10,12 +10,10 @@ use egui::{
     Align, Color32, FontFamily, FontId, Galley, Pos2, Rect, Response, Role, Sense, Stroke, Ui, WidgetInfo, pos2, vec2,
 };
 
+use super::code::Code;
 use super::markdown::{Block, Kind, Markdown, Run};
-use super::{icons, widgets};
+use super::widgets;
 use crate::desktop::theme::{self, Palette};
-
-/// Size of code.
-const CODE: f32 = 13.0;
 
 /// A stretch of the source to mark behind its letters.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,10 +34,14 @@ pub(crate) struct ProseOutput {
     pub(crate) tops: Vec<(usize, f32)>,
 }
 
+#[derive(Default)]
 struct Laid {
     galley: Option<Arc<Galley>>,
     cells: Vec<Vec<Arc<Galley>>>,
+    code: Code,
     height: f32,
+    /// The block was changed since: what is still as it was is taken over.
+    stale: bool,
 }
 
 /// A text, parsed and laid out.
@@ -67,7 +69,7 @@ impl Prose {
             (self.width, self.dark, self.pixels) = look;
             self.laid.clear();
         }
-        self.laid.truncate(kept);
+        self.laid.iter_mut().skip(kept).flatten().for_each(|laid| laid.stale = true);
         self.laid.resize_with(self.markdown.blocks.len(), || None);
         let mut output = ProseOutput::default();
         ui.spacing_mut().item_spacing.y = 0.0;
@@ -75,14 +77,15 @@ impl Prose {
             let first = index == 0;
             let top = ui.cursor().top();
             output.tops.push((block.runs.first().map_or(*start, |run| run.source.start), top));
-            if let Some(height) = laid.as_ref().map(|laid| laid.height) {
+            if let Some(height) = laid.as_ref().filter(|laid| !laid.stale).map(|laid| laid.height) {
                 let rect = Rect::from_min_size(pos2(ui.max_rect().left(), top), vec2(self.width, height));
                 if !ui.is_rect_visible(rect) {
                     ui.allocate_space(vec2(self.width, height));
                     continue;
                 }
             }
-            let laid = laid.get_or_insert_with(|| lay_out(ui, block, self.width));
+            let before = laid.take_if(|laid| laid.stale);
+            let laid = laid.get_or_insert_with(|| lay_out(ui, block, self.width, before.unwrap_or_default()));
             ui.push_id(index, |ui| {
                 if !first {
                     ui.add_space(space_before(block));
@@ -107,30 +110,30 @@ fn indent_of(block: &Block) -> f32 {
     block.indent as f32 * 22.0 + if block.quoted { 16.0 } else { 0.0 }
 }
 
-fn lay_out(ui: &Ui, block: &Block, width: f32) -> Laid {
+fn lay_out(ui: &Ui, block: &Block, width: f32, before: Laid) -> Laid {
     let palette = Palette::of(ui);
     let inner = (width - indent_of(block)).max(40.0);
-    let mut laid = Laid { galley: None, cells: Vec::new(), height: 0.0 };
+    let mut laid = Laid::default();
     match &block.kind {
         Kind::Rule => {}
         Kind::Table(rows) => {
             let columns = rows.iter().map(Vec::len).max().unwrap_or(1).max(1);
-            let cell_width = (inner / columns as f32 - 20.0).max(30.0);
-            let cell = |runs: &Vec<Run>, head: bool| {
-                ui.fonts_mut(|fonts| fonts.layout_job(job(runs, palette, 14.0, head, cell_width)))
+            let cell_width = (inner / columns as f32 - 20.0).max(30.0).round();
+            let known = |row: usize, column: usize| before.cells.get(row).and_then(|cells| cells.get(column));
+            let cell = |row: usize, (column, runs): (usize, &Vec<Run>)| {
+                let job = job(runs, palette, 14.0, row == 0, cell_width);
+                match known(row, column).filter(|galley| *galley.job == job) {
+                    Some(galley) => Arc::clone(galley),
+                    None => ui.fonts_mut(|fonts| fonts.layout_job(job)),
+                }
             };
             laid.cells = rows
                 .iter()
                 .enumerate()
-                .map(|(row, cells)| cells.iter().map(|runs| cell(runs, row == 0)).collect())
+                .map(|(row, cells)| cells.iter().enumerate().map(|runs| cell(row, runs)).collect())
                 .collect();
         }
-        Kind::Code(language) => {
-            let mut job = code_job(ui, block.plain().trim_end_matches('\n'), language);
-            job.wrap.max_width = inner - 28.0;
-            job.wrap.break_anywhere = true;
-            laid.galley = Some(ui.fonts_mut(|fonts| fonts.layout_job(job)));
-        }
+        Kind::Code(language) => laid.code = Code::lay_out(ui, block, language, inner, before.code),
         Kind::Heading(level) => {
             let size = [21.0, 18.0, 16.0, 15.0].get(usize::from(*level) - 1).copied().unwrap_or(15.0);
             laid.galley = Some(ui.fonts_mut(|fonts| fonts.layout_job(job(&block.runs, palette, size, true, inner))));
@@ -141,17 +144,6 @@ fn lay_out(ui: &Ui, block: &Block, width: f32) -> Laid {
         }
     }
     laid
-}
-
-/// Code with its colours, and without where the language is not known.
-fn code_job(ui: &Ui, text: &str, language: &str) -> LayoutJob {
-    let theme = theme::code(ui.visuals().dark_mode, CODE);
-    let mut job = egui_extras::syntax_highlighting::highlight(ui.ctx(), ui.style(), &theme, text, language);
-    if let [only] = &mut job.sections[..] {
-        only.format.color = Palette::of(ui).text;
-        only.format.font_id = FontId::new(CODE, FontFamily::Monospace);
-    }
-    job
 }
 
 fn job(runs: &[Run], palette: &Palette, size: f32, bold: bool, width: f32) -> LayoutJob {
@@ -191,7 +183,7 @@ fn show_block(ui: &mut Ui, block: &Block, laid: &Laid, marks: &[Mark], output: &
             ui.separator();
         }
         (Kind::Table(rows), _) => show_table(ui, rows, laid, left, marks, output),
-        (Kind::Code(language), Some(galley)) => show_code(ui, block, (language, galley), left, marks, output),
+        (Kind::Code(_), _) => laid.code.show(ui, block, left, marks, output),
         (_, Some(galley)) => {
             let size = galley.size();
             let (rect, response) =
@@ -211,7 +203,8 @@ fn show_block(ui: &mut Ui, block: &Block, laid: &Laid, marks: &[Mark], output: &
     }
 }
 
-fn paint_text(
+/// Letters of a galley with the marks behind them; they can be selected, and a click leads to their byte.
+pub(super) fn paint_text(
     ui: &Ui,
     response: &Response,
     galley: &Arc<Galley>,
@@ -286,34 +279,6 @@ fn characters_of(runs: &[Run], bytes: &Range<usize>) -> Vec<Range<usize>> {
         before += count;
     }
     found
-}
-
-fn show_code(
-    ui: &mut Ui,
-    block: &Block,
-    (language, galley): (&str, &Arc<Galley>),
-    left: f32,
-    marks: &[Mark],
-    output: &mut ProseOutput,
-) {
-    let palette = Palette::of(ui);
-    let width = ui.available_width();
-    let head = 30.0;
-    let (rect, response) =
-        ui.allocate_exact_size(vec2(width, galley.size().y + head + 12.0), Sense::click_and_drag() - Sense::FOCUSABLE);
-    let frame = Rect::from_min_max(rect.min + vec2(left, 0.0), rect.max);
-    ui.painter().rect(frame, 8, palette.side, Stroke::new(1.0, palette.line), egui::StrokeKind::Inside);
-    let name = if language.is_empty() { "code" } else { language };
-    let place = frame.min + vec2(14.0, head / 2.0 + 1.0);
-    ui.painter().text(place, egui::Align2::LEFT_CENTER, name, theme::font(theme::SMALL), palette.weak);
-    let corner = Rect::from_min_size(pos2(frame.right() - 34.0, frame.top() + 1.0), vec2(30.0, 30.0));
-    let copy = ui.scope_builder(egui::UiBuilder::new().max_rect(corner), |ui| {
-        widgets::icon_button(ui, icons::COPY, "Copy code")
-    });
-    if copy.inner.clicked() {
-        output.copied = Some(block.plain());
-    }
-    paint_text(ui, &response, galley, frame.min + vec2(14.0, head), &block.runs, marks, output);
 }
 
 fn show_table(ui: &mut Ui, rows: &[Vec<Vec<Run>>], laid: &Laid, left: f32, marks: &[Mark], output: &mut ProseOutput) {

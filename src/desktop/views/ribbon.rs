@@ -96,6 +96,7 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut 
     if dense {
         let words = match reading.last_step().map(|step| step.mode) {
             Some(Mode::Dense) => "Dense: all blocks are read",
+            Some(Mode::Sparse) if !reading.has_steps() => "What was read for single words is kept until foveal ends",
             Some(Mode::Sparse) => "Nothing was selected for these words",
             None if store.settings.trace => "The prompt is being read",
             None => "Recording what is read is off (Settings)",
@@ -120,6 +121,13 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, picture: &Picture, actions: &mut 
         }
     }
     interact(ui, store, reading, picture, &axis, &response, heat, actions);
+    let step = widgets::arrow_steps(ui, &response, heat);
+    if step != 0 {
+        let from = store.focus.block.or_else(|| reading.ranking().first().copied());
+        let to = from.and_then(|block| block.checked_add_signed(step as i32)).filter(|block| *block < reading.blocks());
+        // The first arrow leads to the block that was chosen most.
+        actions.extend(if store.focus.block.is_some() { to } else { from }.map(Action::OpenBlock));
+    }
     Some(Drawn { axis, heat })
 }
 
@@ -139,8 +147,7 @@ fn interact(
         let block = axis.block_at(position.x.clamp(axis.x.min, axis.x.max - 1.0));
         if response.clicked() {
             if let Some(block) = block {
-                actions.push(Action::FocusBlock(Some(block)));
-                actions.push(Action::ShowBlock(block));
+                actions.push(Action::OpenBlock(block));
             }
         } else if response.drag_started() {
             ui.data_mut(|data| data.insert_temp(drag, block));

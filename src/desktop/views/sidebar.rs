@@ -13,6 +13,8 @@ use crate::desktop::theme::{self, Palette};
 pub(crate) struct Sidebar {
     name: String,
     naming: Option<u64>,
+    /// The last wish to search that was obeyed.
+    searched: u64,
     /// Chats that hold the searched words, and of what that was found: it means reading all of them.
     found: Option<(u64, Vec<ChatId>)>,
 }
@@ -40,8 +42,13 @@ impl Sidebar {
         });
         let mut search = store.search.clone();
         let field = TextEdit::singleline(&mut search).hint_text("Search chats").desired_width(f32::INFINITY);
-        if ui.add(field.margin(egui::vec2(10.0, 6.0))).accessible_name("Search chats").changed() {
+        let response = ui.add(field.margin(egui::vec2(10.0, 6.0))).accessible_name("Search chats");
+        if response.changed() {
             actions.push(Action::Search(search));
+        }
+        if self.searched != store.search_wish {
+            self.searched = store.search_wish;
+            response.request_focus();
         }
         ui.add_space(4.0);
         let foot = 34.0;
@@ -81,8 +88,12 @@ impl Sidebar {
         let width = ui.available_width();
         ui.scope(|ui| {
             ui.style_mut().visuals.selection.bg_fill = palette.accent_soft;
-            let button = Button::selectable(current, title).truncate().min_size(egui::vec2(width, 32.0));
-            let response = ui.add(button);
+            let mut button = Button::selectable(current, title).truncate().min_size(egui::vec2(width, 32.0));
+            if !current && !chat.unsent.is_empty() {
+                button = button.right_text(RichText::new("draft").font(theme::font(theme::SMALL)).color(palette.weak));
+            }
+            let draft = if !current && !chat.unsent.is_empty() { ", draft" } else { "" };
+            let response = ui.add(button).accessible_name(format!("{}{draft}", chat.title));
             if response.clicked() {
                 actions.push(Action::SelectChat(chat.id));
             }
@@ -98,7 +109,7 @@ impl Sidebar {
                 }
             });
         });
-        if current && !chat.messages.is_empty() {
+        if current && !chat.is_blank() {
             ui.horizontal(|ui| {
                 ui.add_space(2.0);
                 if widgets::icon_button(ui, icons::PENCIL_SIMPLE, "Rename chat").clicked() {

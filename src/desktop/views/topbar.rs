@@ -57,7 +57,15 @@ fn model_button(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     if !detail.is_empty() {
         job.append(&detail, 8.0, format(theme::font(theme::SMALL), palette.weak));
     }
-    let response = ui.add(Button::new(job).frame_when_inactive(false)).on_hover_text("Choose a model");
+    let about = match store.model_info() {
+        Some(info) => [Some(info.detail.clone()), info.notice.clone(), Some("Click to choose a model".into())]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(".\n"),
+        None => "Choose a model".into(),
+    };
+    let response = ui.add(Button::new(job).frame_when_inactive(false)).on_hover_text(about);
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Model: {name}")));
     if response.clicked() {
         actions.push(Action::Open(Dialog::Models));

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use egui::{
-    Align, CornerRadius, Frame, Layout, Margin, Rect, RichText, ScrollArea, TextEdit, Ui, UiBuilder, pos2, vec2,
+    Align, CornerRadius, Frame, Layout, Margin, Modifiers, Rect, RichText, ScrollArea, TextEdit, Ui, UiBuilder, pos2,
+    vec2,
 };
 
 use super::coverage::Lines;
@@ -27,6 +28,8 @@ pub(crate) struct Transcript {
     pub(crate) coverage: Lines,
     /// Unfolded thinking.
     pub(crate) open_thinking: Vec<(ChatId, MessageId)>,
+    /// The question whose field has had the keyboard.
+    edited: Option<MessageId>,
 }
 
 impl Transcript {
@@ -38,11 +41,15 @@ impl Transcript {
         }
         self.prose.retain(|key, _| key.0 == chat.id);
         self.coverage.keep(chat.id);
+        self.edited = self.edited.filter(|_| store.editing.is_some());
         let mut area = ScrollArea::vertical().id_salt(("transcript", chat.id)).auto_shrink(false).stick_to_bottom(true);
         if let Some(end) = self.jump.take() {
             area = area.vertical_scroll_offset(end);
         }
         let output = area.show(ui, |ui| {
+            if store.dialog.is_none() {
+                widgets::page_keys(ui, Modifiers::NONE);
+            }
             let full = ui.available_width();
             let width = (full - 2.0 * theme::SPACE).min(theme::COLUMN);
             let left = ui.max_rect().left() + ((full - width) / 2.0).max(theme::SPACE);
@@ -111,7 +118,8 @@ impl Transcript {
     ) {
         let palette = Palette::of(ui);
         if let Some((_, text)) = store.editing.as_ref().filter(|(id, _)| *id == message.id) {
-            return edit(ui, text, actions);
+            let begins = self.edited.replace(message.id) != Some(message.id);
+            return edit(ui, text, begins, actions);
         }
         for id in &message.documents {
             let Some(document) = store.documents.get(id) else {
@@ -174,7 +182,7 @@ impl Transcript {
     }
 }
 
-fn edit(ui: &mut Ui, text: &str, actions: &mut Vec<Action>) {
+fn edit(ui: &mut Ui, text: &str, begins: bool, actions: &mut Vec<Action>) {
     widgets::card(ui).show(ui, |ui| {
         let mut changed = text.to_owned();
         let field = TextEdit::multiline(&mut changed)
@@ -185,6 +193,9 @@ fn edit(ui: &mut Ui, text: &str, actions: &mut Vec<Action>) {
         let response = ui.add(field).accessible_name("Changed question");
         if response.changed() {
             actions.push(Action::EditText(changed));
+        }
+        if begins {
+            response.request_focus();
         }
         ui.horizontal(|ui| {
             widgets::note(ui, "The old question stays as another version.");
@@ -214,7 +225,7 @@ fn welcome(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
                      writes each word.";
         ui.label(RichText::new(words).font(theme::font(theme::BODY)).color(palette.weak));
         ui.add_space(theme::SPACE);
-        if let Some(sample) = &store.sample {
+        if let Some(sample) = store.sample.as_ref().filter(|sample| !store.draft.documents.contains(&sample.id)) {
             widgets::card(ui).show(ui, |ui| {
                 ui.set_width(width - 30.0);
                 ui.horizontal(|ui| {

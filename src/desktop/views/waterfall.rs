@@ -7,6 +7,7 @@ use egui::{Align2, Rect, Role, Sense, Stroke, TextureHandle, Ui, WidgetInfo, pos
 use super::details::{HEIGHT, Stamp, image, texture};
 use super::picture;
 use super::ribbon::Axis;
+use super::widgets;
 use crate::desktop::attention::{Reading, snap};
 use crate::desktop::messages::{MessageId, Part};
 use crate::desktop::store::{Action, ChatId, Store};
@@ -112,6 +113,12 @@ impl Waterfall {
             let bottom = area.top() + chosen.end.min(tokens).div_ceil(stride) as f32 * row;
             let lines = Rect::from_x_y_ranges(axis.x, top..=bottom.max(top + 1.0));
             ui.painter().rect_stroke(lines, 1, Stroke::new(1.5, palette.accent), egui::StrokeKind::Outside);
+        }
+        let step = widgets::arrow_steps(ui, &response, area);
+        if step != 0 {
+            let row = store.focus.tokens.as_ref().map(|chosen| chosen.start / stride);
+            let next = row.map_or(Some(0), |row| row.checked_add_signed(step)).filter(|next| *next < shown);
+            actions.extend(next.map(|next| Action::FocusTokens(Some(self.rows.tokens_of(next)))));
         }
         if let Some(position) = response.interact_pointer_pos().filter(|_| response.clicked()) {
             let index = ((position.y - area.top()) / row).max(0.0) as usize;

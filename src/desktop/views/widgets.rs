@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use egui::epaint::text::CharIndex;
 use egui::{
-    Button, Color32, CornerRadius, Frame, Galley, Margin, Pos2, Rect, Response, RichText, Role, Sense, Stroke, Ui,
-    Vec2, WidgetInfo, pos2, vec2,
+    Button, Color32, CornerRadius, EventFilter, Frame, Galley, Key, Margin, Modifiers, Pos2, Rect, Response, RichText,
+    Role, Sense, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
 use super::icons;
@@ -68,6 +68,51 @@ pub(crate) fn icon_text_button(ui: &mut Ui, icon: &str, text: &str) -> Response 
     job.append(icon, 0.0, format(egui::FontId::new(13.0, theme::icon_family())));
     job.append(text, 6.0, format(theme::font(13.0)));
     ui.add(Button::new(job).frame_when_inactive(false)).accessible_name(text)
+}
+
+/// A button with an icon and a word, shown as on or off; `name` is its accessible name and its tooltip.
+pub(crate) fn word_toggle(ui: &mut Ui, icon: &str, word: &str, name: &str, on: bool) -> Response {
+    let palette = Palette::of(ui);
+    let enabled = ui.is_enabled();
+    let color = match (enabled, on) {
+        (false, _) => palette.forced,
+        (true, true) => palette.accent,
+        (true, false) => palette.text,
+    };
+    let mut job = egui::text::LayoutJob::default();
+    let format = |font_id| egui::TextFormat { font_id, color, valign: egui::Align::Center, ..Default::default() };
+    job.append(icon, 0.0, format(egui::FontId::new(15.0, theme::icon_family())));
+    job.append(word, 6.0, format(theme::font(13.0)));
+    let fill = if on { palette.accent_soft } else { palette.card };
+    let response = ui.add(Button::new(job).fill(fill).min_size(vec2(0.0, 30.0)));
+    response.widget_info(|| WidgetInfo::selected(Role::Button, enabled, on, name));
+    response.on_hover_text(name)
+}
+
+/// Steps that the arrow keys ask for while this has the focus: right and down are forward. The keys do not move the focus
+/// then, and an outline shows where they go.
+pub(crate) fn arrow_steps(ui: &Ui, response: &Response, outline: Rect) -> isize {
+    if !response.has_focus() {
+        return 0;
+    }
+    let arrows = EventFilter { horizontal_arrows: true, vertical_arrows: true, ..EventFilter::default() };
+    ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, arrows));
+    let stroke = Stroke::new(1.5, Palette::of(ui).accent);
+    ui.painter().rect_stroke(outline.expand(2.0), 5, stroke, egui::StrokeKind::Outside);
+    ui.input(|input| {
+        let pressed = |key: Key| isize::from(input.key_pressed(key));
+        pressed(Key::ArrowRight) + pressed(Key::ArrowDown) - pressed(Key::ArrowLeft) - pressed(Key::ArrowUp)
+    })
+}
+
+/// Scrolls the area that this stands in by a page where these keys are pressed.
+pub(crate) fn page_keys(ui: &mut Ui, modifiers: Modifiers) {
+    let page = 0.9 * ui.clip_rect().height();
+    for (key, way) in [(Key::PageUp, page), (Key::PageDown, -page)] {
+        if ui.input_mut(|input| input.consume_key(modifiers, key)) {
+            ui.scroll_with_delta(vec2(0.0, way));
+        }
+    }
 }
 
 /// A rounded chip that can be pressed.

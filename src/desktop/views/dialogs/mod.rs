@@ -8,6 +8,7 @@ use egui::{Align, Frame, Id, Layout, Margin, Modal, RichText, ScrollArea, Ui};
 
 use super::widgets;
 use crate::desktop::commands::{COMMANDS, OTHER_KEYS};
+use crate::desktop::messages::{CacheForm, WeightForm};
 use crate::desktop::store::{Action, Dialog, Store};
 use crate::desktop::theme::{self, Palette};
 
@@ -107,6 +108,50 @@ fn trash(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
             ui.data_mut(|data| data.insert_temp(asked, store.trash.len()));
         }
     });
+}
+
+/// In how many bits weights and context are kept; true where that was changed.
+fn forms(ui: &mut Ui, store: &Store, plain_weights: bool, actions: &mut Vec<Action>) -> bool {
+    let now = store.load_options();
+    let (mut weights, mut cache) = (now.weights, now.cache);
+    let label = |ui: &mut Ui, text: &str| {
+        let (rect, _) = ui.allocate_exact_size(egui::vec2(70.0, 24.0), egui::Sense::hover());
+        let color = Palette::of(ui).text;
+        ui.painter().text(rect.left_center(), egui::Align2::LEFT_CENTER, text, theme::font(14.0), color);
+    };
+    ui.horizontal(|ui| {
+        label(ui, "Weights");
+        ui.add_enabled_ui(plain_weights, |ui| {
+            for (form, name, words) in [
+                (WeightForm::Plain, "As stored", "16 bits, or as the file has them"),
+                (WeightForm::Q8, "8 bits", "Half the memory of 16 bits, hardly a difference in answers"),
+                (WeightForm::Q4, "4 bits", "A bit more than a quarter of the memory, and faster"),
+            ] {
+                let chip = widgets::chip(ui, name, weights == form).on_hover_text(words);
+                let chip = chip.on_disabled_hover_text("The weights of this model are integers already");
+                if chip.accessible_name(format!("Weights: {name}")).clicked() {
+                    weights = form;
+                }
+            }
+        });
+    });
+    ui.horizontal(|ui| {
+        label(ui, "Context");
+        for (form, name, words) in [
+            (CacheForm::F16, "16 bits", "The usual"),
+            (CacheForm::Q8, "8 bits", "About half the memory; on some cards prompts are read slower"),
+        ] {
+            let chip = widgets::chip(ui, name, cache == form).on_hover_text(words);
+            if chip.accessible_name(format!("Context: {name}")).clicked() {
+                cache = form;
+            }
+        }
+    });
+    let changed = (weights, cache) != (now.weights, now.cache);
+    if changed {
+        actions.push(Action::Forms(weights, cache));
+    }
+    changed
 }
 
 /// Height for a list inside a dialog: what is wanted, or what a low window leaves beside `more`.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use egui::{Button, RichText, ScrollArea, TextEdit, Ui, vec2};
 
 use super::super::widgets::{self, megabytes, number};
-use super::head;
+use super::{forms, head};
 use crate::desktop::messages::{MemoryPlan, ModelChoice};
 use crate::desktop::store::{Action, ModelState, PlanState, Store};
 use crate::desktop::theme::{self, Palette};
@@ -13,16 +13,6 @@ use crate::desktop::theme::{self, Palette};
 #[derive(Default)]
 pub(crate) struct Models {
     path: String,
-}
-
-/// What a choice is called.
-pub(crate) fn choice_name(choice: &ModelChoice) -> String {
-    match choice {
-        ModelChoice::BuiltIn => "Built-in model".into(),
-        ModelChoice::Path(path) => {
-            path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
-        }
-    }
 }
 
 impl Models {
@@ -82,8 +72,8 @@ fn row(ui: &mut Ui, store: &Store, choice: &ModelChoice, current: bool, actions:
     let words = if state.is_empty() { detail } else { format!("{detail} · {state}") };
     let words = RichText::new(words).font(theme::font(theme::SMALL)).color(palette.weak);
     let button =
-        Button::selectable(current, choice_name(choice)).right_text(words).min_size(vec2(ui.available_width(), 34.0));
-    if ui.add(button).accessible_name(choice_name(choice)).clicked() {
+        Button::selectable(current, choice.name()).right_text(words).min_size(vec2(ui.available_width(), 34.0));
+    if ui.add(button).accessible_name(choice.name()).clicked() {
         actions.push(Action::Plan(choice.clone()));
     }
 }
@@ -92,7 +82,7 @@ fn plan(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
     match &store.plan {
         PlanState::None => {}
         PlanState::Waiting(choice) => {
-            let name = choice_name(choice);
+            let name = choice.name();
             let busy = matches!(store.model, ModelState::Loading(..)) || store.work.is_some();
             widgets::note(
                 ui,
@@ -110,15 +100,15 @@ fn plan(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
             let palette = Palette::of(ui);
             widgets::card(ui).show(ui, |ui| {
                 ui.set_width(ui.available_width());
-                widgets::strong(ui, format!("{} cannot be opened", choice_name(choice)), 14.0);
+                widgets::strong(ui, format!("{} cannot be opened", choice.name()), 14.0);
                 ui.label(RichText::new(&error.message).color(palette.danger));
             });
         }
-        PlanState::Ready(plan) => ready(ui, plan, actions),
+        PlanState::Ready(plan) => ready(ui, store, plan, actions),
     }
 }
 
-fn ready(ui: &mut Ui, plan: &MemoryPlan, actions: &mut Vec<Action>) {
+fn ready(ui: &mut Ui, store: &Store, plan: &MemoryPlan, actions: &mut Vec<Action>) {
     let palette = Palette::of(ui);
     let needed: u64 = plan.parts.iter().map(|(_, mib)| mib).sum();
     let fits = plan.available_mib.is_none_or(|available| needed <= available);
@@ -137,8 +127,12 @@ fn ready(ui: &mut Ui, plan: &MemoryPlan, actions: &mut Vec<Action>) {
             widgets::note(ui, "How much memory the card has free is not told by its driver: if it is not enough, opening stops and says so.");
         }
         ui.add_space(theme::GAP);
+        if forms(ui, store, plan.plain_weights, actions) {
+            actions.push(Action::Plan(plan.choice.clone()));
+        }
+        ui.add_space(theme::GAP);
         if !fits {
-            let words = "That is more than the device has. A shorter context (Settings) needs less.";
+            let words = "That is more than the device has. Fewer bits or a shorter context (Settings) need less.";
             ui.label(RichText::new(words).color(palette.danger));
         }
         if widgets::primary_button(ui, "Open this model").clicked() {

@@ -1,7 +1,8 @@
-//! Every command by name: type a part of it, choose with the arrows, Enter runs it.
+//! Every command, chat, document and model by name: type a part of it, choose with the arrows, Enter runs it.
 
 use egui::{Button, Key, RichText, ScrollArea, TextEdit, Ui, vec2};
 
+use super::super::widgets;
 use crate::desktop::commands;
 use crate::desktop::store::{Action, Store};
 use crate::desktop::theme::{self, Palette};
@@ -20,7 +21,7 @@ impl CommandPalette {
             self.chosen = 0;
         }
         let field = TextEdit::singleline(&mut self.query)
-            .hint_text("Type a command")
+            .hint_text("Type a command, or the name of a chat, document or model")
             .font(theme::font(theme::BODY))
             .margin(vec2(12.0, 9.0))
             .desired_width(f32::INFINITY);
@@ -31,9 +32,7 @@ impl CommandPalette {
         if response.changed() {
             self.chosen = 0;
         }
-        let found: Vec<_> = commands::find(&self.query)
-            .filter_map(|command| (command.action)(store).map(|action| (command, action)))
-            .collect();
+        let found = commands::find(store, &self.query);
         let moved =
             ui.input(|input| i32::from(input.key_pressed(Key::ArrowDown)) - i32::from(input.key_pressed(Key::ArrowUp)));
         self.chosen = self.chosen.saturating_add_signed(moved as isize).min(found.len().saturating_sub(1));
@@ -45,19 +44,22 @@ impl CommandPalette {
         ScrollArea::vertical().max_height(height).show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.spacing_mut().item_spacing.y = 1.0;
-            for (index, (command, action)) in found.into_iter().enumerate() {
+            if found.is_empty() {
+                widgets::note(ui, "Nothing has these words in its name.");
+            }
+            for (index, command) in found.into_iter().enumerate() {
                 let keys = command.keys.as_ref().map_or(String::new(), |keys| ui.ctx().format_shortcut(keys));
                 let keys = RichText::new(keys).font(theme::font(theme::SMALL)).color(palette.weak);
                 let on = index == self.chosen;
                 let button =
-                    Button::selectable(on, command.name).right_text(keys).min_size(vec2(ui.available_width(), 30.0));
-                let response = ui.add(button).accessible_name(command.name);
+                    Button::selectable(on, &command.name).right_text(keys).min_size(vec2(ui.available_width(), 30.0));
+                let response = ui.add(button).accessible_name(&command.name);
                 if on && moved != 0 {
                     response.scroll_to_me(None);
                 }
                 if response.clicked() || (enter && on) {
                     actions.push(Action::Close);
-                    actions.push(action);
+                    actions.push(command.action);
                 }
             }
         });

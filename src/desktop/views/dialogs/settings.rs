@@ -3,7 +3,7 @@
 use egui::{Button, ComboBox, DragValue, RichText, ScrollArea, Slider, TextEdit, Ui, vec2};
 
 use super::super::widgets;
-use super::{head, room};
+use super::{forms, head, room};
 use crate::desktop::messages::AttentionChoice;
 use crate::desktop::store::settings::{PRESETS, ThemeChoice};
 use crate::desktop::store::{Action, ChatSettings, Settings, Store};
@@ -194,6 +194,8 @@ fn device(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
         });
     });
     settings.context = fixed.then_some(context);
+    widgets::field_label(ui, "Memory");
+    forms(ui, store, true, actions);
     ui.add_space(theme::GAP);
     widgets::checkbox(ui, &mut settings.responsive, "Keep the desktop smooth while the model works");
     ui.add_space(theme::GAP);
@@ -202,13 +204,17 @@ fn device(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
         let words =
             format!("{} is open on {} with room for {} tokens.", info.name, info.device, widgets::number(info.context));
         widgets::note(ui, words);
+        widgets::note(ui, &info.detail);
+        if let Some(notice) = &info.notice {
+            widgets::note(ui, notice);
+        }
     }
     ui.horizontal(|ui| {
         if ui.add(Button::new("Reload the model")).clicked() {
             actions.push(Action::Reload);
         }
         let color = Palette::of(ui).weak;
-        ui.label(RichText::new("Device and room change with the next reload.").color(color).small());
+        ui.label(RichText::new("Device, room and bits change with the next reload.").color(color).small());
     });
     if changed || settings != store.settings {
         actions.push(Action::Settings(Box::new(Settings { ..settings })));
