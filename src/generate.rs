@@ -100,9 +100,11 @@ pub struct Answer {
     pub tokens_read: usize,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
-    /// Those that were not in the cache already.
+    /// Those that were in the cache already.
+    pub cached_tokens: usize,
+    /// Those that were computed: the others, unless it was stopped before.
     pub computed_tokens: usize,
-    /// Seconds from the start to the first token.
+    /// Seconds from the start to the first token, or to the end where there is none.
     pub first_token_seconds: f64,
     /// Seconds from the first token to the end.
     pub decode_seconds: f64,
@@ -131,7 +133,7 @@ pub fn generate(
 ) -> Result<Answer> {
     let mut sampler = Sampler::new(options.sampler)?;
     let started = Instant::now();
-    let mut computed_tokens = 0;
+    let (mut computed_tokens, mut missing_tokens) = (0, 0);
     let on_event = RefCell::new(on_event);
     let tell = |event| (on_event.borrow_mut())(event);
     let go_on = || if stop.load(Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) };
@@ -146,7 +148,9 @@ pub fn generate(
     };
     let fed = session.surviving(&mut recovering, &mut |session| {
         session.feed(prompt, &mut |done, total| {
-            computed_tokens = computed_tokens.max(total);
+            // After a loss what was computed before counts as cached.
+            missing_tokens = missing_tokens.max(total);
+            computed_tokens = missing_tokens - (total - done);
             tell(Event::Prefill { done, total })?;
             go_on()
         })
@@ -158,8 +162,9 @@ pub fn generate(
         mode: Mode::Dense,
         tokens_read: 0,
         prompt_tokens: prompt.len(),
+        cached_tokens: prompt.len() - missing_tokens,
         computed_tokens,
-        first_token_seconds: 0.0,
+        first_token_seconds: seconds(started.elapsed()),
         decode_seconds: 0.0,
     };
     let mut next = match fed {

@@ -6,6 +6,7 @@
 //! from, so that a block of the context can be shown as a passage of a document.
 
 mod folder;
+mod growth;
 mod token_bytes;
 
 use std::collections::HashSet;

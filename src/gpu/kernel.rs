@@ -1,6 +1,7 @@
 //! One compiled kernel: pipeline, layout, and what its bindings must be.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread::ScopedJoinHandle;
 
 use super::faults::Fault;
 use super::shader::{self, Constant, Declared};
@@ -85,6 +86,11 @@ impl Kernel {
             }
         }
     }
+}
+
+/// What a thread compiled, whose panic is an error too.
+pub(crate) fn compiled<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|_| Err(Error::gpu("compiling", "a compiler thread died")))
 }
 
 /// The whole text, its pieces with subgroups or in their plain forms.

@@ -20,6 +20,7 @@ mod timing;
 pub use device::{Gpu, GpuOptions};
 pub use faults::{FaultPoint, Faults};
 pub use features::{CoopShape, Feature, Features};
+pub(crate) use kernel::compiled;
 pub use kernel::{Kernel, KernelSpec};
 pub use readback::Readback;
 pub use recorder::{Binding, Recorder, grid};

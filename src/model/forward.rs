@@ -23,7 +23,7 @@ use super::scratch::{Scratch, head_rows};
 use super::sparse::SparseOps;
 use crate::block_marks::BlockMarks;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Recorder, Tensor};
+use crate::gpu::{Gpu, Recorder, Tensor, compiled};
 use crate::kv_cache::{KvCache, LayerCache};
 use crate::ops::add_rms_norm::AddRmsNormArgs;
 use crate::ops::attend_dense::AttendDenseArgs;
@@ -53,18 +53,30 @@ impl Ops {
         &self.sparse
     }
 
+    /// Each op on a thread of its own: compilers take one kernel a thread.
     pub(super) fn compile(gpu: &Gpu, config: &ModelConfig, embedding: Format, kv: CacheFormat) -> Result<Self> {
         let (hidden, epsilon, layouts) = (config.hidden_size, config.epsilon, RowLayout::wanted(gpu));
-        Ok(Self {
-            embed: Embed::new(gpu, hidden, embedding)?,
-            rms_norm: RmsNorm::new(gpu, hidden, epsilon)?,
-            add_rms_norm: AddRmsNorm::new(gpu, hidden, epsilon, layouts)?,
-            rope_and_store: RopeAndStore::new(gpu, config.heads, kv)?,
-            attend_dense: AttendDense::new(gpu, config.heads, kv, layouts)?,
-            swiglu: Swiglu::new(gpu, config.intermediate_size, layouts)?,
-            top_logits: TopLogits::new(gpu)?,
-            log_probs: LogProbs::new(gpu)?,
-            sparse: SparseOps::compile(gpu, config, kv, layouts)?,
+        std::thread::scope(|scope| {
+            let sparse = scope.spawn(|| SparseOps::compile(gpu, config, kv, layouts));
+            let attend_dense = scope.spawn(|| AttendDense::new(gpu, config.heads, kv, layouts));
+            let add_rms_norm = scope.spawn(|| AddRmsNorm::new(gpu, hidden, epsilon, layouts));
+            let swiglu = scope.spawn(|| Swiglu::new(gpu, config.intermediate_size, layouts));
+            let top_logits = scope.spawn(|| TopLogits::new(gpu));
+            let embed = scope.spawn(|| Embed::new(gpu, hidden, embedding));
+            let rms_norm = scope.spawn(|| RmsNorm::new(gpu, hidden, epsilon));
+            let rope_and_store = scope.spawn(|| RopeAndStore::new(gpu, config.heads, kv));
+            let log_probs = scope.spawn(|| LogProbs::new(gpu));
+            Ok(Self {
+                embed: compiled(embed)?,
+                rms_norm: compiled(rms_norm)?,
+                add_rms_norm: compiled(add_rms_norm)?,
+                rope_and_store: compiled(rope_and_store)?,
+                attend_dense: compiled(attend_dense)?,
+                swiglu: compiled(swiglu)?,
+                top_logits: compiled(top_logits)?,
+                log_probs: compiled(log_probs)?,
+                sparse: compiled(sparse)?,
+            })
         })
     }
 }

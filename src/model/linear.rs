@@ -7,7 +7,7 @@ use super::activations::Activations;
 use super::config::ModelConfig;
 use super::tuning;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Recorder, Tensor};
+use crate::gpu::{Gpu, Recorder, Tensor, compiled};
 use crate::ops::{Matmul, Matrix, Matvec, MatvecForm, QuantizeRow, RoundedRows, RowLayout};
 use crate::weights::quantize::Recipe;
 use crate::weights::{Checkpoint, Format, PackedMatrix};
@@ -100,8 +100,7 @@ pub(crate) fn compile_multipliers<'a>(gpu: &Gpu, sources: impl Iterator<Item = &
             Ok(((cols, format), Arc::new(Multipliers::new(gpu, cols, (format, form))?)))
         };
         let threads: Vec<_> = wanted.into_iter().map(|key| scope.spawn(move || build(key))).collect();
-        let joined = threads.into_iter().map(|thread| thread.join());
-        joined.map(|made| made.unwrap_or_else(|_| Err(Error::gpu("compiling", "a compiler thread died")))).collect()
+        threads.into_iter().map(compiled).collect()
     })
 }
 

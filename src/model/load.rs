@@ -11,8 +11,8 @@ use super::linear::{self, Linear, SourceList};
 use super::names;
 use super::plan::MemoryPlan;
 use super::scratch::Scratch;
-use crate::error::{Error, Result};
-use crate::gpu::{Element, Gpu, Tensor};
+use crate::error::Result;
+use crate::gpu::{Element, Gpu, Tensor, compiled};
 use crate::ops::CacheFormat;
 use crate::weights::Checkpoint;
 use crate::weights::quantize::Recipe;
@@ -81,8 +81,7 @@ impl Model {
         let (table, ops) = std::thread::scope(|scope| {
             let ops = scope.spawn(|| Ops::compile(gpu, &config, embedding_format, options.kv));
             let table = linear::compile_multipliers(gpu, sources.all());
-            let ops = ops.join().unwrap_or_else(|_| Err(Error::gpu("compiling", "a compiler thread died")));
-            (table, ops)
+            (table, compiled(ops))
         });
         let (table, ops) = (table?, ops?);
         progress(Stage::Compiling, 1, 1)?;

@@ -4,7 +4,7 @@ use super::config::ModelConfig;
 use super::forward::Step;
 use super::scratch::Scratch;
 use crate::error::Result;
-use crate::gpu::{Gpu, Recorder, Tensor};
+use crate::gpu::{Gpu, Recorder, Tensor, compiled};
 use crate::kv_cache::LayerCache;
 use crate::ops::attend_sparse::AttendSparseArgs;
 use crate::ops::compress_keys::CompressKeysArgs;
@@ -23,11 +23,16 @@ pub(crate) struct SparseOps {
 impl SparseOps {
     pub(super) fn compile(gpu: &Gpu, config: &ModelConfig, kv: CacheFormat, layouts: &[RowLayout]) -> Result<Self> {
         let (heads, settings) = (config.heads, config.sparse.settings);
-        Ok(Self {
-            compress_keys: CompressKeys::new(gpu, heads, settings, kv)?,
-            score_blocks: ScoreBlocks::new(gpu, heads, settings)?,
-            select_blocks: SelectBlocks::new(gpu, heads, settings)?,
-            attend_sparse: AttendSparse::new(gpu, heads, settings, kv, layouts)?,
+        std::thread::scope(|scope| {
+            let score_blocks = scope.spawn(|| ScoreBlocks::new(gpu, heads, settings));
+            let attend_sparse = scope.spawn(|| AttendSparse::new(gpu, heads, settings, kv, layouts));
+            let select_blocks = scope.spawn(|| SelectBlocks::new(gpu, heads, settings));
+            Ok(Self {
+                compress_keys: CompressKeys::new(gpu, heads, settings, kv)?,
+                score_blocks: compiled(score_blocks)?,
+                select_blocks: compiled(select_blocks)?,
+                attend_sparse: compiled(attend_sparse)?,
+            })
         })
     }
 

@@ -12,10 +12,10 @@ use std::io::{self, ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokenizers::AddedToken;
 
+use super::growth::Steps;
 use super::{LARGEST_VOCABULARY, Settings, tokenizer_error};
 use crate::error::{Error, Result};
 
@@ -84,7 +84,8 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<tokenizers::Tokenizer> {
         advice: "Download it again; it may be cut or belong to a newer format".into(),
     };
     // The library panics on JSON that is cut in some places, and perhaps on other things.
-    serde_json::from_slice::<IgnoredAny>(&bytes).map_err(|error| problem(error.to_string()))?;
+    let steps: Steps = serde_json::from_slice(&bytes).map_err(|error| problem(error.to_string()))?;
+    steps.check().map_err(problem)?;
     let parsed = catch_unwind(AssertUnwindSafe(|| tokenizers::Tokenizer::from_bytes(bytes)));
     let tokenizer = parsed.map_err(|_| problem("its reader failed".into()))?;
     let tokenizer = tokenizer.map_err(|error| problem(error.to_string()))?;

@@ -9,8 +9,15 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::growth::MOST_STEPS;
 use super::tokenizer_error;
 use crate::error::Result;
+
+/// Ids that a vocabulary may leave out: the table has a row for each.
+const SPARE_IDS: usize = 1 << 16;
+
+/// What all tokens together may have: the largest published vocabularies come to some megabytes.
+const MOST_BYTES: usize = 64 << 20;
 
 /// Bytes of every token, and what to do at the start of a text.
 pub(super) struct TokenBytes {
@@ -84,11 +91,17 @@ impl TokenBytes {
             .map_err(|error| tokenizer_error(error.to_string(), "The tokenizer.json is damaged: download it again"))?;
         let mut rules = Rules::default();
         rules.read(&decoder)?;
+        if rules.replacements.len() > MOST_STEPS {
+            let problem = format!("its decoder has {} steps, expected at most {MOST_STEPS}", rules.replacements.len());
+            return Err(tokenizer_error(problem, "The tokenizer.json is damaged: download it again"));
+        }
 
         let vocabulary = tokenizer.get_vocab(true);
         let entries = vocabulary.values().max().map_or(0, |&largest| largest as usize + 1);
-        if entries > super::LARGEST_VOCABULARY {
-            let problem = format!("its ids go up to {}, expected at most {}", entries - 1, super::LARGEST_VOCABULARY);
+        let most = super::LARGEST_VOCABULARY.min(vocabulary.len() + SPARE_IDS);
+        if entries > most {
+            let problem =
+                format!("it has {} tokens with ids up to {}, expected ids below {most}", vocabulary.len(), entries - 1);
             return Err(tokenizer_error(problem, "The tokenizer.json is damaged: download it again"));
         }
         let mut table = Self {
@@ -97,8 +110,14 @@ impl TokenBytes {
             leading_spaces: rules.leading_spaces,
         };
         let byte_of = byte_of_character();
+        let mut room = MOST_BYTES;
         for (token, id) in vocabulary {
-            table.bytes[id as usize] = bytes_of(&token, &rules, &byte_of);
+            let bytes = bytes_of(&token, &rules, &byte_of, room).ok_or_else(|| {
+                let problem = format!("its decoder makes more than {} MiB of its tokens", MOST_BYTES >> 20);
+                tokenizer_error(problem, "The tokenizer.json is damaged: download it again")
+            })?;
+            room -= bytes.len();
+            table.bytes[id as usize] = bytes;
         }
         for (id, added) in tokenizer.get_added_tokens_decoder() {
             if let Some(bytes) = table.bytes.get_mut(id as usize) {
@@ -126,21 +145,30 @@ impl TokenBytes {
     }
 }
 
-fn bytes_of(token: &str, rules: &Rules, byte_of: &HashMap<char, u8>) -> Box<[u8]> {
+/// The text of an entry as bytes; nothing where that, or a step on the way, takes more than `room`.
+fn bytes_of(token: &str, rules: &Rules, byte_of: &HashMap<char, u8>, room: usize) -> Option<Box<[u8]>> {
     if rules.byte_level {
         // An entry with a character outside the table was added as plain text.
         let mapped: Option<Vec<u8>> = token.chars().map(|character| byte_of.get(&character).copied()).collect();
-        return mapped.unwrap_or_else(|| token.as_bytes().to_vec()).into();
+        let bytes = mapped.unwrap_or_else(|| token.as_bytes().to_vec());
+        return (bytes.len() <= room).then(|| bytes.into());
     }
     if rules.byte_fallback
         && let Some(digits) = token.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'))
         && digits.len() == 2
         && let Ok(byte) = u8::from_str_radix(digits, 16)
     {
-        return Box::new([byte]);
+        return (room > 0).then(|| Box::from([byte]));
     }
-    let text = rules.replacements.iter().fold(token.to_owned(), |text, (from, to)| text.replace(from, to));
-    text.into_bytes().into()
+    let mut text = token.to_owned();
+    for (from, to) in &rules.replacements {
+        let added = text.matches(from.as_str()).count().saturating_mul(to.len());
+        if text.len().saturating_add(added) > room {
+            return None;
+        }
+        text = text.replace(from, to);
+    }
+    (text.len() <= room).then(|| text.into_bytes().into())
 }
 
 /// The alphabet of byte-level vocabularies (GPT-2): printable Latin-1 bytes stand for themselves, the others for the characters from

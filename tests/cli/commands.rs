@@ -442,6 +442,9 @@ fn ctrl_c_stops_an_answer() {
     let output = child.wait_with_output().unwrap();
     let summary = json_lines(&rest).pop().unwrap();
     assert_eq!((output.status.code(), summary["reason"].as_str()), (Some(1), Some("stopped")));
+    let count = |key: &str| summary[key].as_u64().unwrap();
+    assert!(count("computed_tokens") < count("prompt_tokens"), "{summary}");
+    assert!(summary["prompt_tokens_per_second"].as_f64().unwrap() < 1e6, "{summary}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("foveal: stopped"));
 }
 

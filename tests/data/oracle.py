@@ -10,7 +10,7 @@ Needs numpy, safetensors and torch (CPU). Plain on purpose: one sequence, no cac
           [--attention dense|sparse|auto] [--variant 4.1|4.0] [--lse coarse|exact] [--dtype float32|float64]
           [--stored-f16]                              rounds what an engine keeps in f16: activations, keys and values
     python3 oracle.py random-weights CONFIG.json OUT  writes OUT/model.safetensors (bf16) with every tensor of that config
-    python3 oracle.py large OUT.gguf                  a file of MiniCPM4.1-8B's shape in 4 bits, to measure loading with (4.6 GB)
+    python3 oracle.py large OUT.gguf|OUT              MiniCPM4.1-8B's shape as Q4_K_M or as an MLX folder, to measure loading
     python3 oracle.py compare A.json B.json           how far two results of `score`, or of `foveal score --json`, are apart
 
 Model (MiniCPM; Llama is the same with all three scales equal to 1):
@@ -294,6 +294,7 @@ def main():
     score.add_argument("--stored-f16", action="store_true")
     large = commands.add_parser("large")
     large.add_argument("out", type=Path)
+    large.add_argument("--layers", type=int, default=32)
     compare = commands.add_parser("compare")
     compare.add_argument("scores", nargs=2, type=Path)
     weights = commands.add_parser("random-weights")
@@ -311,9 +312,9 @@ def main():
         write_cases(arguments.out)
         write_format_cases(arguments.out)
     elif arguments.command == "large":
-        from oracle_formats import write_large
+        from oracle_large import write_large
 
-        write_large(arguments.out)
+        write_large(arguments.out, arguments.layers)
     elif arguments.command == "compare":
         first, second = (json.loads(path.read_text()) for path in arguments.scores)
         assert first["token_ids"] == second["token_ids"], "different texts"

@@ -299,38 +299,6 @@ CASES = {
 }
 
 
-def write_large(path):
-    """A GGUF file of MiniCPM4.1-8B's shape (4.6 GB), every matrix Q4_K, to measure loading with. The numbers mean nothing."""
-    import gguf
-
-    config = minicpm(4096, 32, 2, head_dim=128, num_hidden_layers=32, intermediate_size=16384, vocab_size=73448)
-    config |= {"tie_word_embeddings": False, "max_position_embeddings": 65536, "scale_emb": 12, "dim_model_base": 256}
-    writer = gguf.GGUFWriter(path, "minicpm")
-    add_shape(writer, config)
-    vocabulary = list(byte_level_tokenizer()["model"]["vocab"])
-    vocabulary += [f"piece{index}" for index in range(len(vocabulary), config["vocab_size"])]
-    add_tokenizer(writer, vocabulary)
-    kind = gguf.GGMLQuantizationType.Q4_K
-    pool = random_blocks("Q4_K", (1000, 4096), 0.02, np.random.default_rng(8)).reshape(-1, K_TYPES["Q4_K"][0])
-    shapes = {gguf_name(name): shape for name, shape in tensor_shapes(config).items()}
-    for name, shape in shapes.items():
-        if len(shape) == 1:
-            writer.add_tensor_info(name, shape, np.dtype(np.float32), 4 * shape[0])
-        else:
-            stored = (shape[0], shape[1] // 256 * K_TYPES["Q4_K"][0])
-            writer.add_tensor_info(name, stored, np.dtype(np.uint8), stored[0] * stored[1], raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    for shape in shapes.values():
-        if len(shape) == 1:
-            writer.write_tensor_data(np.ones(shape, np.float32))
-        else:
-            count = shape[0] * shape[1] // 256
-            writer.write_tensor_data(np.resize(pool, (count, pool.shape[1])))
-    writer.close()
-
-
 def write_format_cases(out):
     for seed, (name, (config, tokens, write)) in enumerate(CASES.items(), 101):
         folder = out / "checkpoints" / name

@@ -41,13 +41,42 @@ fn every_allocation_may_fail_and_the_device_stays_usable() {
 }
 
 #[test]
+fn an_allocation_may_fail_in_the_work_too() {
+    let counting = Faults::default();
+    let Some(gpu) = gpu_with(&counting) else { return };
+    let work = |session: &mut Session| {
+        session.feed(&tokens(70, 5), &mut |_, _| Ok(()))?;
+        Ok::<_, Error>((session.logits()?, session.score(&tokens(150, 6), &mut |_, _| Ok(()))?))
+    };
+    let mut session = load(&gpu, "minicpm_tied", &options()).unwrap();
+    let loaded = counting.count(FaultPoint::Allocate);
+    let wanted = work(&mut session).unwrap();
+    let all = counting.count(FaultPoint::Allocate);
+    let mut refused = 0;
+    for time in loaded + 1..=all {
+        let faults: Faults = format!("refuse:allocate:{time}").parse().unwrap();
+        let mut session = load(&gpu_with(&faults).unwrap(), "minicpm_tied", &options()).unwrap();
+        // The speed of the device decides how many chunks there are, and so how many results are read.
+        if let Err(error) = work(&mut session) {
+            assert!(matches!(error, Error::Memory { needed_mib, .. } if needed_mib > 0), "{time}: {error}");
+            refused += 1;
+        } else {
+            assert!(faults.count(FaultPoint::Allocate) < time, "allocation {time} of {all} was refused in silence");
+        }
+        assert!(work(&mut session).unwrap() == wanted, "after allocation {time} failed");
+    }
+    eprintln!("{refused} allocations refused in the work");
+    assert!(refused >= 2, "{refused} of {}", all - loaded);
+}
+
+#[test]
 fn a_kernel_that_does_not_compile_or_panics_the_compiler_is_an_error() {
     let counting = Faults::default();
     let Some(gpu) = gpu_with(&counting) else { return };
     let wanted = load(&gpu, "minicpm_tied", &options()).unwrap().feed(&tokens(40, 5), &mut |_, _| Ok(())).unwrap();
     let all = counting.count(FaultPoint::Compile);
     for (fault, words) in [("refuse", "an injected fault"), ("panic", "panicked: an injected fault")] {
-        for time in [1, all / 2, all] {
+        for time in 1..=all {
             let gpu = gpu_with(&format!("{fault}:compile:{time}").parse().unwrap()).unwrap();
             // Kernels that only make things faster are left out instead.
             if let Err(error) = load(&gpu, "minicpm_tied", &options()) {

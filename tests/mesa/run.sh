@@ -4,6 +4,8 @@
 # installed. Needs apt and Debian's archive key; says so and ends well where they are not, unless FOVEAL_MESA=required.
 #
 #     tests/mesa/run.sh                 the operations, Dawn
+#     tests/mesa/run.sh --dawn          Dawn alone
+#     tests/mesa/run.sh --all           whole models and faults too, which takes the better part of an hour on two cores
 #     tests/mesa/run.sh PROGRAM ...     a program on that driver, for example target/release/foveal selfcheck
 #
 # FOVEAL_MESA_FOLDER: where to unpack, if not target/mesa.
@@ -48,18 +50,25 @@ END
 
 if [ ! -f "$mesa/driver.json" ] && { [ ! -f "$key" ] || ! (fetch); }; then
     echo "skipped: a newer Mesa cannot be fetched here"
-    if [ "${FOVEAL_MESA:-}" = required ] || [ $# -gt 0 ]; then exit 1; fi
+    if [ "${FOVEAL_MESA:-}" = required ] || [[ "${1:---}" != --* ]]; then exit 1; fi
     # Compiling is something.
     exec tests/dawn/run.sh
 fi
 
+parts=(ops::)
+case "${1:-}" in
+--dawn) parts=() && shift ;;
+--all) parts+=(cache_format forward faults) && shift ;;
+esac
 newer=(env "VK_DRIVER_FILES=$mesa/driver.json" "$libraries/$loader" --library-path "$libraries")
 if [ $# -gt 0 ]; then
     exec "${newer[@]}" "$@"
 fi
-echo "== the operations, cooperative matrices too"
-built=$(cargo test --locked --no-run --test integration --message-format=json)
-tests=$(sed -n 's/.*"executable":"\([^"]*integration[^"]*\)".*/\1/p' <<<"$built")
-"${newer[@]}" "$tests" ops:: cache_format forward
+if [ ${#parts[@]} -gt 0 ]; then
+    echo "== the operations, cooperative matrices too"
+    built=$(cargo test --locked --no-run --test integration --message-format=json)
+    tests=$(sed -n 's/.*"executable":"\([^"]*integration[^"]*\)".*/\1/p' <<<"$built")
+    "${newer[@]}" "$tests" "${parts[@]}"
+fi
 echo "== Dawn"
 DAWN_NODE="${newer[*]} $(command -v node)" FOVEAL_DAWN=required tests/dawn/run.sh

@@ -5,8 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use foveal::tokenizer::{Piece, Tokenizer};
+use serde_json::{Value, json};
 
 use super::data;
+use crate::allocations::most_bytes;
 use crate::weights::mutate::{Random, mutate};
 
 #[test]
@@ -23,6 +25,31 @@ fn a_file_of_more_than_64_mib_is_not_read() {
     fs::create_dir(folder.path().join("tokenizer.json")).unwrap();
     let error = Tokenizer::from_folder(folder.path()).unwrap_err().to_string();
     assert!(error.contains("not a file"), "{error}");
+}
+
+/// A few lines of JSON that ask for more memory than there is: refused before anything is made of them.
+#[test]
+fn a_file_that_multiplies_texts_is_refused() {
+    let whole: Value = serde_json::from_slice(&fs::read(data("tokenizers/sentencepiece.json")).unwrap()).unwrap();
+    let eight = json!({ "type": "Replace", "pattern": { "String": "a" }, "content": "aaaaaaaa" });
+    let refusal = |part: &str, steps: Value| {
+        let mut changed = whole.clone();
+        changed[part] = steps;
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("tokenizer.json"), changed.to_string()).unwrap();
+        let (error, bytes) = most_bytes(|| Tokenizer::from_folder(folder.path()).unwrap_err().to_string());
+        assert!(bytes < 256 << 20, "{part}: {bytes} bytes");
+        error
+    };
+    let normalizer = refusal("normalizer", json!({ "type": "Sequence", "normalizers": vec![eight.clone(); 12] }));
+    assert!(normalizer.contains("times as long") && normalizer.contains("Download"), "{normalizer}");
+    let decoder = refusal("decoder", json!({ "type": "Sequence", "decoders": vec![eight.clone(); 12] }));
+    assert!(decoder.contains("more than 64 MiB"), "{decoder}");
+    let decoder = refusal("decoder", json!({ "type": "Sequence", "decoders": vec![eight; 65] }));
+    assert!(decoder.contains("65 steps"), "{decoder}");
+    // Room for a table of 4 GiB is asked for by four bytes.
+    let table = json!({ "type": "Precompiled", "precompiled_charsmap": "/////2FiYwA=" });
+    assert!(refusal("normalizer", table).contains("charsmap"));
 }
 
 /// Everything that a program does with a tokenizer. Whether it opened.

@@ -4,6 +4,7 @@
 //! tokenizer. They are a function of the seed and the number of the case, so every fault can be repeated. The long run is
 //! `cargo test --test integration -- --ignored --nocapture ten_million`.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
@@ -365,7 +366,7 @@ struct Tally {
 }
 
 /// Runs the cases over all subjects.
-fn run(seed: u64, cases: u64) -> Vec<Tally> {
+fn run(seed: u64, cases: Range<u64>) -> Vec<Tally> {
     let subjects = subjects();
     let tally = |subject: &Subject| {
         let outcome = use_everything(&subject.open, true);
@@ -376,7 +377,7 @@ fn run(seed: u64, cases: u64) -> Vec<Tally> {
     };
     let mut tallies: Vec<_> = subjects.iter().map(tally).collect();
     assert_eq!(tallies.iter().filter(|tally| tally.has_text).count(), 3);
-    for case in 0..cases {
+    for case in cases {
         let index = (case % subjects.len() as u64) as usize;
         let (outcome, most_bytes) = subjects[index].try_case(seed, case);
         let tally = &mut tallies[index];
@@ -391,7 +392,7 @@ fn run(seed: u64, cases: u64) -> Vec<Tally> {
 
 #[test]
 fn changed_files_never_panic_nor_take_much_memory() {
-    for tally in run(1, 14_000) {
+    for tally in run(1, 0..14_000) {
         // Both outcomes must occur, or the changes would test nothing.
         let hundredth = tally.cases / 100;
         let between = |count: u64| (hundredth..tally.cases - hundredth).contains(&count);
@@ -407,7 +408,8 @@ fn what_made_the_tokenizers_library_panic_is_an_error() {
     let subjects = subjects();
     let texts = subjects.iter().find(|subject| subject.name == "texts").unwrap();
     // JSON that breaks off inside the decoder, a template of a token that is not listed, and an id beyond all numbers.
-    for (seed, case) in [(1, 596), (1, 1422), (2, 129_753)] {
+    // And one whose table of ids would take more than all the rest.
+    for (seed, case) in [(1, 596), (1, 1422), (2, 129_753), (2, 22_772)] {
         let (outcome, _) = texts.try_case(seed, case);
         assert!(!outcome.tokenizer, "seed {seed}, case {case}");
     }
@@ -421,10 +423,19 @@ fn ten_million_changed_files_never_panic() {
         let lines = status.lines().filter(|line| line.starts_with("VmPeak") || line.starts_with("VmHWM"));
         lines.map(str::to_string).collect::<Vec<_>>()
     };
+    let number = |name: &str, usual: u64| std::env::var(name).map_or(usual, |text| text.parse().unwrap());
+    let (seed, cases) = (number("FOVEAL_SEED", 2), number("FOVEAL_CASES", 10_000_000));
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
     println!("before: {:?}", memory());
-    let seed = std::env::var("FOVEAL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(2);
-    for tally in run(seed, 10_000_000) {
-        println!("{tally:?}");
-    }
+    let each = cases.div_ceil(threads);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            scope.spawn(move || {
+                for tally in run(seed, thread * each..cases.min((thread + 1) * each)) {
+                    println!("{tally:?}");
+                }
+            });
+        }
+    });
     println!("after: {:?}", memory());
 }

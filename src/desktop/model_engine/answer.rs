@@ -104,7 +104,7 @@ pub(super) fn write(
     };
     let stats = Stats {
         prompt_tokens: small(answer.prompt_tokens),
-        reused_tokens: small(answer.prompt_tokens.saturating_sub(answer.computed_tokens)),
+        reused_tokens: small(answer.cached_tokens),
         generated_tokens: small(answer.tokens.len()),
         first_token_seconds: answer.first_token_seconds as f32,
         decode_seconds: answer.decode_seconds as f32,
