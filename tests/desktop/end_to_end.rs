@@ -138,7 +138,7 @@ fn a_lost_window_comes_back_with_what_was_typed() {
     let mut keys = Command::new("xdotool");
     keys.env("DISPLAY", &display).args(["type", "--delay", "150", &typed.repeat(20)]);
     let mut keys = Running(keys.spawn().unwrap());
-    program.wait(&["injected fault", "Frame"]);
+    program.wait(&["injected fault", "frame"]);
     let again = program.wait(&["the window is opened again"]);
     let chat: u64 = number(&again, "chat");
     // What is typed while there is no window goes nowhere.
