@@ -116,7 +116,7 @@ fn prose(words: usize) -> String {
 fn code(words: usize) -> String {
     let word = |word: usize| {
         let text = ["the ", "harbour ", "was ", "quiet, ", "and ", "lamps ", "burned. "][word % 7];
-        if word % 9 == 0 { format!("\nlet lamp = burn({text}") } else { text.to_owned() }
+        if word.is_multiple_of(9) { format!("\nlet lamp = burn({text}") } else { text.to_owned() }
     };
     format!("```rust\n{}\n```\n\n", (0..words).map(word).collect::<String>())
 }
