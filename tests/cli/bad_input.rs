@@ -165,7 +165,7 @@ fn text_files() {
         let path = file("ids.json", text);
         foveal(&["score", "--token-ids", &path, "--device", "cpu"]).failure()
     };
-    names(&ids(b"[1, 2, 3072]"), &["ids.json", "below 3072", "3072"]);
+    names(&ids(b"[1, 2, 4096]"), &["ids.json", "below 4096", "4096"]);
     names(&ids(b"[1, \"a\"]"), &["ids.json", "list"]);
     names(&ids(b"[1]"), &["at least 2 tokens"]);
 }
