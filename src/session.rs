@@ -60,8 +60,9 @@ pub struct Session {
 struct How {
     /// Another mode gives other keys in the layers above.
     mode: Mode,
-    /// In a step of its own. Its kernels round otherwise than those for many tokens.
-    alone: bool,
+    /// Tokens of its step, and its place among them: kernels for many, few and one token round each in their own way.
+    step: u32,
+    place: u32,
 }
 
 /// What a step leaves behind.
@@ -111,8 +112,8 @@ impl Session {
             engine.model.recompress(&mut engine.recorder, &engine.cache, tokens)?;
         }
         let mode = self.config().sparse.mode(self.attention, tokens);
-        self.tokens = vec![0; tokens];
-        self.how = vec![How { mode, alone: false }; tokens];
+        self.truncate(0);
+        self.remember(&vec![0; tokens], mode);
         Ok(())
     }
 
@@ -383,7 +384,7 @@ impl Session {
             if let Some(index) = scores.iter().skip(start).position(|score| !score.is_finite()) {
                 return Err(no_numbers(start + index, scores[start + index]));
             }
-            self.remember(ids, How { mode, alone: false });
+            self.remember(ids, mode);
             progress(scores.len(), total)?;
         }
         Ok(scores)
@@ -418,9 +419,11 @@ impl Session {
         }
     }
 
-    fn remember(&mut self, ids: &[u32], how: How) {
+    /// Notes what a step has added to the cache.
+    fn remember(&mut self, ids: &[u32], mode: Mode) {
         self.tokens.extend_from_slice(ids);
-        self.how.resize(self.tokens.len(), how);
+        let step = ids.len() as u32;
+        self.how.extend((0..step).map(|place| How { mode, step, place }));
     }
 
     fn step(&mut self, ids: &[u32], start: usize, mode: Mode, logits: bool, next: Option<Mode>) -> Result<()> {
@@ -440,7 +443,7 @@ impl Session {
             }
             Engine::Lost => return Err(nowhere()),
         }
-        self.remember(ids, How { mode, alone: ids.len() == 1 });
+        self.remember(ids, mode);
         Ok(())
     }
 

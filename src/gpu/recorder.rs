@@ -171,9 +171,15 @@ impl Recorder {
         self.budget
     }
 
+    /// Seconds that so much work takes at the speed seen so far, and before anything was seen by a careful guess.
+    pub fn seconds_of(&self, work: u64) -> f64 {
+        work as f64 / self.rate
+    }
+
     /// Seconds that the largest dispatch since the last call takes at the speed seen so far.
     pub fn take_longest_dispatch(&mut self) -> f64 {
-        std::mem::take(&mut self.largest) as f64 / self.rate
+        let largest = std::mem::take(&mut self.largest);
+        self.seconds_of(largest)
     }
 
     /// Appends one dispatch. `tensors` in the order of the kernel's binding numbers without the uniform;

@@ -15,6 +15,8 @@ use crate::weights::Checkpoint;
 const LEAST_CHUNK: usize = 16;
 /// A dispatch may take this many times the budget of a submit, which is cut only between dispatches.
 const LONGEST_DISPATCH: f64 = 2.0;
+/// Seconds that a dispatch of the first chunk may take by the first guess of the device's speed, which is a careful one.
+const LONGEST_FIRST_DISPATCH: f64 = 1.0;
 /// Seconds that a chunk may take, after which Stop is heard.
 const LONGEST_CHUNK: f64 = 0.6;
 /// The same of software, where shorter chunks cost more than they help.
@@ -26,7 +28,7 @@ pub(super) struct GpuEngine {
     pub(super) recorder: Recorder,
     readback: Readback,
     /// Tokens of the next prefill step.
-    chunk: usize,
+    pub(super) chunk: usize,
     /// When the last one was recorded.
     chunk_began: Option<Instant>,
     /// The step of one token that the recorder has encoded, and whether it is traced.
@@ -66,15 +68,33 @@ impl GpuEngine {
     pub(super) fn new(model: Model, budget: Duration) -> Result<Self> {
         let gpu = Arc::clone(model.gpu());
         let bytes = (WORDS * 4) as u64 + model.selected().bytes();
+        let recorder = Recorder::new(&gpu, budget)?;
+        // Before the first chunk the speed is a guess: a slow device must not be given minutes of work.
+        let widest = (model.config.hidden_size * 2 * model.config.intermediate_size) as u64;
+        let mut chunk = model.chunk();
+        while chunk > LEAST_CHUNK && recorder.seconds_of(chunk as u64 * widest) > LONGEST_FIRST_DISPATCH {
+            chunk = (chunk / 2).max(LEAST_CHUNK);
+        }
         Ok(Self {
             cache: model.new_cache()?,
-            recorder: Recorder::new(&gpu, budget)?,
+            recorder,
             readback: Readback::new(&gpu, "candidates", bytes)?,
-            chunk: model.chunk(),
+            chunk,
             chunk_began: None,
             ahead: None,
             model,
         })
+    }
+
+    /// Takes the place of an engine that was about to compute `chunk` tokens at a time.
+    pub(super) fn go_on_with(&mut self, chunk: Option<usize>) {
+        self.chunk = chunk.map_or(self.chunk, |chunk| chunk.min(self.model.chunk()));
+    }
+
+    /// Draws nothing from the time that steps have taken so far.
+    pub(super) fn forget_times(&mut self) {
+        self.recorder.take_longest_dispatch();
+        self.chunk_began = None;
     }
 
     /// Tokens of the next prefill step: as many as the model was made for, fewer where so many, or a dispatch of them, have

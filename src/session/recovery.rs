@@ -25,6 +25,8 @@ pub(super) struct Origin {
     checkpoint: PathBuf,
     options: LoadOptions,
     pub(super) budget: Duration,
+    /// Tokens of the step that was next when the device was lost.
+    chunk: Option<usize>,
 }
 
 /// What recovering is busy with.
@@ -60,14 +62,16 @@ impl Origin {
                 .and_then(|gpu| GpuEngine::load(&Arc::new(gpu), checkpoint, options, budget, progress));
         }
         let checkpoint = checkpoint.path().to_owned();
-        Ok((loaded?, Self { gpu: gpu.options.clone(), checkpoint, options: options.clone(), budget }))
+        Ok((loaded?, Self { gpu: gpu.options.clone(), checkpoint, options: options.clone(), budget, chunk: None }))
     }
 
     fn load_again(&self, report: &mut RecoveryProgress<'_>) -> Result<GpuEngine> {
         let gpu = Arc::new(Gpu::open(&self.gpu)?);
         let checkpoint = Checkpoint::open(&self.checkpoint)?;
         let mut progress = |stage, done, total| report(Recovery::Loading(stage, done, total));
-        GpuEngine::load(&gpu, &checkpoint, &self.options, self.budget, &mut progress)
+        let mut engine = GpuEngine::load(&gpu, &checkpoint, &self.options, self.budget, &mut progress)?;
+        engine.go_on_with(self.chunk);
+        Ok(engine)
     }
 }
 
@@ -103,9 +107,13 @@ impl Session {
 
     /// Opens the device again, loads the model and computes what the cache held. After a failure this can be tried again.
     fn recover(&mut self, report: &mut RecoveryProgress<'_>) -> Result<()> {
-        let Some(origin) = self.origin.clone() else {
+        let Some(mut origin) = self.origin.clone() else {
             return Err(Error::DeviceLost { detail: "this model cannot be loaded again".into() });
         };
+        if let Engine::Gpu(engine) = &self.engine {
+            origin.chunk = Some(engine.chunk);
+            self.origin = Some(origin.clone());
+        }
         // The memory of the old device must be free before the new one needs it.
         self.engine = Engine::Lost;
         let (tokens, how) = (self.tokens.clone(), self.how.clone());
@@ -127,17 +135,34 @@ impl Session {
         report(Recovery::Restored)
     }
 
-    /// Computes `tokens` once more, each run in the way in which it was computed before.
+    /// Computes `tokens` once more, in the steps in which they were computed before.
     fn replay(&mut self, tokens: &[u32], how: &[super::How], report: &mut RecoveryProgress<'_>) -> Result<()> {
+        let most = match &self.engine {
+            Engine::Gpu(engine) => engine.model.chunk(),
+            Engine::Cpu(engine) => engine.chunk,
+            Engine::Lost => 0,
+        };
         while self.tokens.len() < tokens.len() {
             let start = self.tokens.len();
             report(Recovery::Recomputing(start, tokens.len()))?;
-            let kind = how[start];
-            let most = if kind.alone { 1 } else { self.chunk()? };
-            let alike = how[start..].iter().take(most).take_while(|other| **other == kind).count();
+            let first = how[start];
+            let whole = ((first.step - first.place) as usize).clamp(1, most.max(1));
+            let same = |(place, other): (u32, &super::How)| *other == super::How { place, ..first };
+            let kept = (first.place..).zip(&how[start..]).take(whole).take_while(|each| same(*each)).count();
             // The logits of the last step may be asked for.
-            let last = start + alike == tokens.len();
-            self.step(&tokens[start..start + alike], start, kind.mode, last, None)?;
+            let last = start + kept == tokens.len();
+            let mut ids = tokens[start..start + kept].to_vec();
+            if !last {
+                // What was cut off the step since is made up for: no token depends on those that follow it, but the choice
+                // of kernels depends on how many there are.
+                ids.resize(whole, tokens[start]);
+            }
+            self.step(&ids, start, first.mode, last, None)?;
+            self.truncate(start + kept);
+            self.how[start..].copy_from_slice(&how[start..start + kept]);
+        }
+        if let Engine::Gpu(engine) = &mut self.engine {
+            engine.forget_times();
         }
         Ok(())
     }

@@ -42,6 +42,8 @@ fn every_allocation_may_fail_and_the_device_stays_usable() {
 
 #[test]
 fn an_allocation_may_fail_in_the_work_too() {
+    /// So that chunks keep their length, which cooperative matrices make a difference of.
+    const AMPLE: std::time::Duration = std::time::Duration::from_secs(5);
     let counting = Faults::default();
     let Some(gpu) = gpu_with(&counting) else { return };
     let work = |session: &mut Session| {
@@ -49,6 +51,7 @@ fn an_allocation_may_fail_in_the_work_too() {
         Ok::<_, Error>((session.logits()?, session.score(&tokens(150, 6), &mut |_, _| Ok(()))?))
     };
     let mut session = load(&gpu, "minicpm_tied", &options()).unwrap();
+    session.set_submit_budget(AMPLE);
     let loaded = counting.count(FaultPoint::Allocate);
     let wanted = work(&mut session).unwrap();
     let all = counting.count(FaultPoint::Allocate);
@@ -56,14 +59,20 @@ fn an_allocation_may_fail_in_the_work_too() {
     for time in loaded + 1..=all {
         let faults: Faults = format!("refuse:allocate:{time}").parse().unwrap();
         let mut session = load(&gpu_with(&faults).unwrap(), "minicpm_tied", &options()).unwrap();
-        // The speed of the device decides how many chunks there are, and so how many results are read.
-        if let Err(error) = work(&mut session) {
-            assert!(matches!(error, Error::Memory { needed_mib, .. } if needed_mib > 0), "{time}: {error}");
-            refused += 1;
-        } else {
-            assert!(faults.count(FaultPoint::Allocate) < time, "allocation {time} of {all} was refused in silence");
+        session.set_submit_budget(AMPLE);
+        let mut errors = 0;
+        // How often results are read may hang on the speed of the device: the time may come in the second attempt.
+        for _ in 0..3 {
+            match work(&mut session) {
+                Ok(got) => assert!(got == wanted, "allocation {time} of {all}"),
+                Err(error) => {
+                    assert!(matches!(error, Error::Memory { needed_mib, .. } if needed_mib > 0), "{time}: {error}");
+                    errors += 1;
+                }
+            }
         }
-        assert!(work(&mut session).unwrap() == wanted, "after allocation {time} failed");
+        assert!(errors <= 1, "allocation {time}: {errors} errors");
+        refused += errors;
     }
     eprintln!("{refused} allocations refused in the work");
     assert!(refused >= 2, "{refused} of {}", all - loaded);
