@@ -211,9 +211,19 @@ fn a_device_that_is_lost_every_time_is_given_up_and_the_session_can_be_tried_aga
 
 #[test]
 fn stop_is_heard_while_the_conversation_is_computed_again() {
-    let Some(gpu) = gpu_with(&"lose:submit:30".parse().unwrap()) else { return };
-    let mut session = load(&gpu, "minicpm_sparse", &options()).unwrap();
+    let counting = Faults::default();
+    let Some(gpu) = gpu_with(&counting) else { return };
     let context = tokens(900, 4);
+    let new = |gpu| {
+        let mut session = load(gpu, "minicpm_sparse", &options()).unwrap();
+        // As many submits on a busy machine as on an idle one.
+        session.set_submit_budget(Duration::ZERO);
+        session
+    };
+    new(&gpu).feed(&context, &mut |_, _| Ok(())).unwrap();
+    let late = format!("lose:submit:{}", counting.count(FaultPoint::Submit) * 3 / 4);
+    let losing = gpu_with(&late.parse().unwrap()).unwrap();
+    let mut session = new(&losing);
     let mut report = |recovery| match recovery {
         Recovery::Recomputing(done, _) if done > 0 => Err(Error::Stopped),
         _ => Ok(()),
@@ -223,7 +233,8 @@ fn stop_is_heard_while_the_conversation_is_computed_again() {
     let kept = session.tokens().len();
     assert!(kept > 0 && kept < 900, "{kept}");
     let next = feed(&mut session).unwrap();
-    let mut fresh = load(&gpu_with(&Faults::default()).unwrap(), "minicpm_sparse", &options()).unwrap();
+    let undisturbed = gpu_with(&Faults::default()).unwrap();
+    let mut fresh = new(&undisturbed);
     assert_eq!(feed(&mut fresh).unwrap(), next);
 }
 
