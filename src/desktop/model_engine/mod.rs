@@ -180,6 +180,7 @@ fn devices() -> Vec<DeviceInfo> {
 mod tests {
     use super::*;
     use crate::built_in;
+    use crate::desktop::messages::MemoryPlan;
 
     #[test]
     fn what_is_planned_is_what_is_asked_for() {
@@ -190,13 +191,13 @@ mod tests {
         assert_eq!(bits(WeightForm::Q4).unwrap().bits, 4);
         assert_eq!(bits(WeightForm::Q8).unwrap().bits, 8);
         assert!(bits(WeightForm::Plain).is_none());
-        let plan = |cache| {
-            let asked = asked(WeightForm::Plain, cache);
-            let plan = open::plan(&options.built_in, ModelChoice::BuiltIn, &asked, &options).unwrap();
-            assert!(!plan.plain_weights, "the built-in model has integers");
-            plan.parts.into_iter().find(|(name, _)| name == "cache").unwrap().1
+        let plan = |weights, cache| {
+            open::plan(&options.built_in, ModelChoice::BuiltIn, &asked(weights, cache), &options).unwrap()
         };
-        let (usual, short) = (plan(CacheForm::F16), plan(CacheForm::Q8));
-        assert!(10 * short < 7 * usual, "{short} of {usual}");
+        let usual = plan(WeightForm::Plain, CacheForm::F16);
+        let (fewer, short) = (plan(WeightForm::Q4, CacheForm::F16), plan(WeightForm::Plain, CacheForm::Q8));
+        let mib = |plan: &MemoryPlan, at: usize| plan.parts[at].1;
+        assert_eq!(usual.plain_weights, mib(&fewer, 0) < mib(&usual, 0), "integers stay as they are");
+        assert!(10 * mib(&short, 1) < 7 * mib(&usual, 1), "{} of {}", mib(&short, 1), mib(&usual, 1));
     }
 }

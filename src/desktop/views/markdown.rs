@@ -278,6 +278,15 @@ impl Builder {
     }
 
     fn push(&mut self, text: &str, source: Range<usize>) {
+        // Code has a run for each line, so that it can be laid out in pieces.
+        if self.code.is_some() && text.len() == source.len() {
+            let mut start = source.start;
+            for line in text.split_inclusive('\n') {
+                self.push_as(line.to_owned(), start..start + line.len(), self.look());
+                start += line.len();
+            }
+            return;
+        }
         self.push_as(text.to_owned(), source, self.look());
     }
 
