@@ -163,14 +163,6 @@ impl Builder {
         match event {
             Event::Start(tag) => return self.start(tag),
             Event::End(tag) => return self.end(tag),
-            // Lines of code are runs of their own, whether the parser hands them over one by one or together.
-            Event::Text(text) if self.code.is_some() && text.len() == source.len() => {
-                let mut start = source.start;
-                for line in text.split_inclusive('\n') {
-                    self.push(line, start..start + line.len());
-                    start += line.len();
-                }
-            }
             Event::Text(text) => self.push(&text, source),
             Event::Code(text) => self.push_as(text.to_string(), source, Look { code: true, ..self.look() }),
             Event::InlineMath(formula) | Event::DisplayMath(formula) => {
