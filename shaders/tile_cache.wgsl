@@ -6,7 +6,7 @@
 // A matrix is one piece of memory, and of a column of the product's right side (a slot for keys, a value's dimension for
 // values) the neighbours that a lane wants together lie together. 8-bit caches become floats on the way, so cooperative
 // attention serves them too. The whole layer is written again for every chunk of a prompt: at 128K tokens of 2 heads of 128
-// that is 134 MB read and as many written, 0.1 ms, beside 2.6 ms of sparse and 20 of dense attention for 2048 tokens; a copy
+// that is 134 MB read and as many written, 0.1 ms, beside 2 ms of sparse and 29 of dense attention for 2048 tokens; a copy
 // for every layer would double the cache. A workgroup takes 16 slots; values are turned in its memory.
 //
 // Host: src/ops/tile_cache.rs. Twin: src/reference/tile_cache.rs.
