@@ -58,19 +58,36 @@ struct Program {
 }
 
 impl Program {
+    /// The next line.
+    #[track_caller]
+    fn hear(&mut self, until: Instant, wanted: &dyn Debug) -> String {
+        let Ok(line) = self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) else {
+            panic!("no line with {wanted:?} came; so far:\n{}", self.heard.join("\n"));
+        };
+        self.heard.push(line.clone());
+        line
+    }
+
     /// The first line from now on that holds all of these words.
     #[track_caller]
     fn wait(&mut self, words: &[&str]) -> String {
-        let start = Instant::now();
+        let until = Instant::now() + PATIENCE;
         loop {
-            let left = PATIENCE.saturating_sub(start.elapsed());
-            let Ok(line) = self.lines.recv_timeout(left) else {
-                panic!("no line with {words:?} came; so far:\n{}", self.heard.join("\n"));
-            };
-            self.heard.push(line.clone());
+            let line = self.hear(until, &words);
             if words.iter().all(|word| line.contains(word)) {
                 return line;
             }
+        }
+    }
+
+    /// Until a line has come for each of these, in any order.
+    #[track_caller]
+    fn wait_for_all(&mut self, lines: &[&[&str]]) {
+        let until = Instant::now() + PATIENCE;
+        let mut wanted = lines.to_vec();
+        while !wanted.is_empty() {
+            let line = self.hear(until, &wanted);
+            wanted.retain(|words| !words.iter().all(|word| line.contains(word)));
         }
     }
 
@@ -143,9 +160,9 @@ fn a_lost_window_comes_back_with_what_was_typed() {
     let chat: u64 = number(&again, "chat");
     // What is typed while there is no window goes nowhere.
     let _ = keys.0.kill();
-    let shown = program.wait(&["chat on screen", &format!("id={chat} ")]);
-    assert!(shown.contains("reopened=true"), "{shown}");
-    program.wait(&["model", "state=\"ready\""]);
+    // The model and the chat come back on threads of their own, so in either order.
+    let shown = format!("id={chat} reopened=true");
+    program.wait_for_all(&[&["chat on screen", &shown], &["model", "state=\"ready\""]]);
     program.hands(&["search", "--sync", "--name", "^Foveal$", "windowfocus"]);
     program.hands(&["key", "ctrl+q"]);
     program.wait(&["window closed"]);
