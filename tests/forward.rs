@@ -9,11 +9,12 @@ use foveal::built_in;
 use foveal::gpu::{Gpu, GpuOptions};
 use foveal::model::{Attention, LoadOptions, Mode};
 use foveal::open::ModelFiles;
+use foveal::ops::Matmul;
 use foveal::session::Session;
 use foveal::weights::Checkpoint;
 use foveal::weights::quantize::{Recipe, quantize_folder};
 
-use crate::harness::gpu_variants;
+use crate::harness::{gpu_in_integers, gpu_variants};
 
 /// One row of expected.json.
 #[derive(serde::Deserialize)]
@@ -25,6 +26,8 @@ struct Expected {
 #[derive(serde::Deserialize)]
 struct Run {
     attention: String,
+    /// "int8": what meets weights with an integer form is rounded to 8 bits; else 16-bit floats.
+    activations: Option<String>,
     variant: String,
     lse: String,
     tokens: usize,
@@ -99,19 +102,63 @@ fn twins_agree_with_pytorch() {
     }
 }
 
+impl Expected {
+    fn exact(&self) -> &Run {
+        self.runs.iter().find(|run| run.attention == "dense" && run.activations.is_none()).unwrap()
+    }
+
+    /// With the activations that integers are multiplied with, where the weights have an integer form.
+    fn in_integers(&self) -> Option<&Run> {
+        self.runs.iter().find(|run| run.activations.as_deref() == Some("int8"))
+    }
+}
+
+fn dense_scores(gpu: &Arc<Gpu>, name: &str) -> Vec<f32> {
+    let mut session = gpu_session(gpu, &model(name), &options(None));
+    session.set_attention(Attention::Dense);
+    session.score(&expected(name).token_ids, &mut |_, _| Ok(())).unwrap()
+}
+
 #[test]
 fn device_agrees_with_pytorch() {
     for (variant, gpu) in gpu_variants() {
         for name in all_folders() {
             let expected = expected(&name);
-            let run = expected.runs.iter().find(|run| run.attention == "dense").unwrap();
-            let mut session = gpu_session(gpu, &model(&name), &options(None));
-            session.set_attention(Attention::Dense);
-            let got = session.score(&expected.token_ids, &mut |_, _| Ok(())).unwrap();
-            let (worst, mean) = difference(&got, run);
+            if Matmul::rounds(gpu) && expected.in_integers().is_some() {
+                continue;
+            }
+            let (worst, mean) = difference(&dense_scores(gpu, &name), expected.exact());
             assert!(worst < 2e-2 && mean < 3e-3, "{name}, {variant}: largest difference {worst}, mean {mean}");
         }
+        if Matmul::rounds(gpu) {
+            check_integers(variant, gpu);
+        }
     }
+}
+
+#[test]
+fn device_in_integers_agrees_with_pytorch() {
+    if let Some(gpu) = gpu_in_integers() {
+        check_integers("integers", &gpu);
+    }
+}
+
+/// Where a value lies between two integers, the last bit of a sum decides, and all that follows moves by a step: noise of 1e-6
+/// before the rounding moves PyTorch's own results by up to 5e-2, on average 1e-2. So the folders are judged together: from
+/// PyTorch with rounded activations the device must be a third as far at most as that is from PyTorch with exact ones.
+fn check_integers(variant: &str, gpu: &Arc<Gpu>) {
+    let (mut from_rounded, mut from_exact, mut folders) = (0.0, 0.0, 0);
+    for name in all_folders() {
+        let expected = expected(&name);
+        let Some(rounded) = expected.in_integers() else { continue };
+        let wanted: Vec<f32> = rounded.logprobs.iter().skip(1).map(|value| value.unwrap()).collect();
+        let (worst, mean) = difference(&dense_scores(gpu, &name), rounded);
+        let (_, cost) = difference(&wanted, expected.exact());
+        eprintln!("{name}, {variant}: largest difference {worst}, mean {mean}; rounding costs {cost}");
+        assert!(worst < 0.2, "{name}, {variant}: largest difference {worst}, mean {mean}");
+        (from_rounded, from_exact, folders) = (from_rounded + mean, from_exact + cost, folders + 1);
+    }
+    assert!(folders >= 9 && from_rounded < from_exact / 3.0, "{variant}: {from_rounded} of {from_exact}");
 }
 
 #[test]

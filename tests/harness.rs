@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
-use foveal::gpu::{Element, Gpu, GpuOptions, Recorder, Tensor};
+use foveal::gpu::{Element, Feature, Gpu, GpuOptions, Recorder, Tensor};
 use foveal::ops::{CacheFormat, CachedTokens, HeadShape};
 pub(crate) use foveal::selfcheck::Random;
 use foveal::selfcheck::{self, Comparison};
@@ -23,6 +23,19 @@ pub(crate) fn gpu_variants() -> &'static [(String, Arc<Gpu>)] {
             }
         }
     })
+}
+
+/// The device as one that multiplies the prompt's activations as integers: a graphics card without cooperative matrices does,
+/// and a software driver can. `None` without an adapter.
+pub(crate) fn gpu_in_integers() -> Option<Arc<Gpu>> {
+    if gpu_variants().is_empty() {
+        return None;
+    }
+    let device = std::env::var("FOVEAL_TEST_DEVICE").ok();
+    let without = [Feature::Coop].into();
+    let mut gpu = Gpu::open(&GpuOptions { device, without, ..Default::default() }).unwrap();
+    gpu.features.int8 = true;
+    Some(Arc::new(gpu))
 }
 
 /// Runs `test` on every variant of the device.

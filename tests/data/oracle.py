@@ -197,9 +197,23 @@ def attention(q, k, v, allowed):
 
 
 # ------------------------------------------------------------------------------------------------ model
-def forward(config, weights, ids, mode="dense", variant="4.1", lse="coarse", margins=None, stored=lambda x: x):
+def stored_f16(x):
+    """What is left of values that an engine keeps in f16."""
+    return x.half().to(x.dtype)
+
+
+def rounded(x, chunk):
+    """x [n, columns] as 8-bit integers with a step for each `chunk` of neighbours."""
+    parts = x.reshape(x.shape[0], -1, chunk)
+    step = parts.abs().amax(-1, keepdim=True) / 127
+    return ((parts / step.clamp_min(1e-30)).round() * step).reshape(x.shape)
+
+
+def forward(config, weights, ids, mode="dense", variant="4.1", lse="coarse", margins=None, stored=lambda x: x, chunks=None):
     """Logits [n, vocabulary]. `margins`, if a list, receives every layer's selection margins. `stored` is applied to all that
-    an engine keeps between its steps: what goes into matrices, and rotated queries, keys and values."""
+    an engine keeps between its steps: what goes into matrices, and rotated queries, keys and values. `chunks`: for weights
+    whose products are of integers, by name, how many neighbours of an activation share a step."""
+    chunks = chunks or {}
     hidden, layers, heads, kv_heads, dim = dimensions(config)
     scaled = is_minicpm(config)
     residual = config.get("scale_depth", 1.0) / math.sqrt(layers) if scaled else 1.0
@@ -214,12 +228,15 @@ def forward(config, weights, ids, mode="dense", variant="4.1", lse="coarse", mar
     def norm(x, name):
         return x * (x.pow(2).mean(-1, keepdim=True) + eps).rsqrt() * weights[name + ".weight"]
 
+    def product(x, name):
+        return (rounded(x, chunks[name]) if name in chunks else x) @ weights[name].T
+
     h = weights["model.embed_tokens.weight"][torch.tensor(ids)] * (config.get("scale_emb", 1.0) if scaled else 1.0)
     for layer in range(layers):
         prefix = f"model.layers.{layer}."
 
         def linear(x, name):
-            return x @ weights[prefix + name + ".weight"].T
+            return product(x, prefix + name + ".weight")
 
         x = stored(norm(h, prefix + "input_layernorm"))
         q = rotate(linear(x, "self_attn.q_proj").reshape(n, heads, dim), frequencies, stretch)
@@ -236,8 +253,8 @@ def forward(config, weights, ids, mode="dense", variant="4.1", lse="coarse", mar
         x = stored(norm(h, prefix + "post_attention_layernorm"))
         gate = linear(x, "mlp.gate_proj")
         h = h + residual * linear(stored(gate * gate.sigmoid() * linear(x, "mlp.up_proj")), "mlp.down_proj")
-    head = weights["model.embed_tokens.weight" if is_tied(config) else "lm_head.weight"]
-    return stored(norm(h, "model.norm") / divisor) @ head.T
+    head = "model.embed_tokens.weight" if is_tied(config) else "lm_head.weight"
+    return product(stored(norm(h, "model.norm") / divisor), head)
 
 
 def log_probabilities(logits, ids):
@@ -329,7 +346,7 @@ def main():
         ids = json.loads(arguments.tokens.read_text())
         ids = ids["token_ids"] if isinstance(ids, dict) else ids
         tensors = load_weights(arguments.folder, getattr(torch, arguments.dtype))
-        stored = {"stored": lambda x: x.half().to(x.dtype)} if arguments.stored_f16 else {}
+        stored = {"stored": stored_f16} if arguments.stored_f16 else {}
         logits = forward(config, tensors, ids, arguments.attention, arguments.variant, arguments.lse, **stored)
         result = log_probabilities(logits, ids)
         perplexity = math.exp(-sum(result[1:]) / max(1, len(ids) - 1))

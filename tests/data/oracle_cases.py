@@ -16,7 +16,7 @@ import json
 import math
 
 import torch
-from oracle import dimensions, forward, load_weights, log_probabilities, random_weights, rotation_frequencies
+from oracle import dimensions, forward, load_weights, log_probabilities, random_weights, rotation_frequencies, stored_f16
 from safetensors.torch import save_file
 
 VOCABULARY = 320
@@ -233,18 +233,26 @@ def write_weights(folder, weights, files):
 VARIANTS = [(variant, lse) for variant in ("4.1", "4.0") for lse in ("coarse", "exact")]
 
 
-def expected_runs(config, weights, ids):
+def expected_runs(config, weights, ids, chunks):
+    """`chunks`: see `forward`. Where there are any, one more run has the activations that integers are multiplied with."""
     wanted = [("dense", "4.1", "coarse", len(ids))]
     if sparse := config.get("sparse_config"):
         wanted += [("sparse", variant, lse, len(ids)) for variant, lse in VARIANTS]
         wanted += [("auto", "4.1", "coarse", sparse["dense_len"] - 1), ("auto", "4.1", "coarse", sparse["dense_len"])]
     for mode, variant, lse, tokens in wanted:
         margins = []
-        logprobs = log_probabilities(forward(config, weights, ids[:tokens], mode, variant, lse, margins), ids[:tokens])
-        rounded = [None if value is None else round(value, 6) for value in logprobs]
+        logprobs = rounded_log_probabilities(forward(config, weights, ids[:tokens], mode, variant, lse, margins), ids[:tokens])
         near = (margins[1] < 0.005).any(0).nonzero()[:, 0].tolist() if margins else []
         run = {"attention": mode, "variant": variant, "lse": lse, "tokens": tokens}
-        yield run | {"logprobs": rounded, "near_ties": near}
+        yield run | {"logprobs": logprobs, "near_ties": near}
+    if chunks:
+        logprobs = rounded_log_probabilities(forward(config, weights, ids, stored=stored_f16, chunks=chunks), ids)
+        run = {"attention": "dense", "activations": "int8", "variant": "4.1", "lse": "coarse", "tokens": len(ids)}
+        yield run | {"logprobs": logprobs, "near_ties": []}
+
+
+def rounded_log_probabilities(logits, ids):
+    return [None if value is None else round(value, 6) for value in log_probabilities(logits, ids)]
 
 
 def topical_tokens(count, seed):
@@ -276,10 +284,10 @@ def write_companions(folder):
     write_json(folder / "generation_config.json", {"bos_token_id": 1, "eos_token_id": [2, 4], "do_sample": False})
 
 
-def write_expected(folder, config, weights, tokens, seed):
+def write_expected(folder, config, weights, tokens, seed, chunks=None):
     draws = (topical_tokens(tokens, 1000 * seed + draw) for draw in range(200))
     ids = next(ids for ids in draws if first_layer_margin(config, weights, ids) > 0.0004)
-    write_json(folder / "expected.json", {"token_ids": ids, "runs": list(expected_runs(config, weights, ids))})
+    write_json(folder / "expected.json", {"token_ids": ids, "runs": list(expected_runs(config, weights, ids, chunks))})
     heads, kv_heads, dim = dimensions(config)[2:]
     size = sum(file.stat().st_size for file in folder.iterdir()) >> 10
     print(f"{folder.name}: group {heads // kv_heads}, head_dim {dim}, attention factor {rotation_frequencies(config)[1]:.3f}, {size} KiB")

@@ -7,6 +7,9 @@ it cannot quantise those.
 
 Every product of scales that a reader has to form (GPTQ's zero * scale, K's d * sub-scale) holds in f16 without rounding,
 because the factors are cut to a few significant bits: what rounding them costs is measured by the tests of single tensors.
+
+A device that multiplies integers rounds activations too, with a step for as many neighbours as 16 bytes of packed weights
+have: 32 of 4 bits, 16 of 8. `write` returns that number for each matrix in integers, and the expectations have a run of it.
 """
 
 import numpy as np
@@ -42,6 +45,10 @@ def half(values):
     return np.asarray(values, np.float16).astype(np.float64)
 
 
+# Neighbours that share a step, by the bits that a weight is packed with.
+CHUNKS = {4: 32, 8: 16}
+
+
 def is_linear(name):
     return "_proj." in name
 
@@ -55,7 +62,7 @@ def mlx(bits, group, others):
     """`w = scale * q + bias`. `others`: (bits, group) of single modules, by a part of their name."""
 
     def write(folder, config, weights):
-        quantization, stored, read = {"group_size": group, "bits": bits}, {}, {}
+        quantization, stored, read, chunks = {"group_size": group, "bits": bits}, {}, {}, {}
         for name, value in weights.items():
             if value.ndim == 1:
                 stored[name], read[name] = value.half(), value.half().double()
@@ -64,6 +71,7 @@ def mlx(bits, group, others):
             width, size = next((settings for part, settings in others.items() if part in name), (bits, group))
             if (width, size) != (bits, group):
                 quantization[module] = {"group_size": size, "bits": width}
+            chunks[name] = CHUNKS[width]
             grouped = value.double().numpy().reshape(value.shape[0], -1, size)
             low, high = grouped.min(-1), grouped.max(-1)
             scale, bias = half((high - low) / (2**width - 1)), half(low)
@@ -72,7 +80,7 @@ def mlx(bits, group, others):
             stored[f"{module}.scales"], stored[f"{module}.biases"] = tensor(scale).half(), tensor(bias).half()
             read[name] = tensor((q * scale[..., None] + bias[..., None]).reshape(value.shape))
         save_file(stored, folder / "model.safetensors", {"format": "mlx"})
-        return config | {"quantization": quantization, "quantization_config": quantization}, read
+        return config | {"quantization": quantization, "quantization_config": quantization}, read, chunks
 
     return write
 
@@ -107,7 +115,7 @@ def gptq(group, symmetric, checkpoint_format):
         settings = {"quant_method": "gptq", "bits": 4, "group_size": group, "sym": symmetric, "desc_act": False}
         if checkpoint_format:
             settings["checkpoint_format"] = checkpoint_format
-        return config | {"quantization_config": settings}, read
+        return config | {"quantization_config": settings}, read, {name: CHUNKS[4] for name in weights if is_linear(name)}
 
     return write
 
@@ -205,7 +213,7 @@ def gguf_file(kinds):
             plain = rotation_frequencies(config | {"rope_scaling": None})[0]
             writer.add_tensor("rope_freqs.weight", (plain / rotation_frequencies(config)[0]).float().numpy())
         add_tokenizer(writer, list(byte_level_tokenizer()["model"]["vocab"]))
-        read = {}
+        read, chunks = {}, {}
         for name, value in weights.items():
             rotated = heads if "q_proj" in name else kv_heads if "k_proj" in name else None
             numbers = value.half().float().numpy()  # what 16 bits hold in every type
@@ -221,6 +229,8 @@ def gguf_file(kinds):
                 stored = random_blocks(kind, numbers.shape, numbers.std(), random)
             else:
                 stored = gguf.quants.quantize(numbers, number_type)
+            if "F" not in kind:
+                chunks[name] = CHUNKS[4 if "4" in kind else 8]
             plain = kind in ("F16", "F32")
             writer.add_tensor(gguf_name(name), stored, raw_dtype=None if plain else number_type)
             numbers = gguf.quants.dequantize(stored, number_type).astype(np.float64).reshape(numbers.shape)
@@ -229,7 +239,7 @@ def gguf_file(kinds):
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        return None, read
+        return None, read, chunks
 
     return write
 
@@ -303,8 +313,8 @@ def write_format_cases(out):
     for seed, (name, (config, tokens, write)) in enumerate(CASES.items(), 101):
         folder = out / "checkpoints" / name
         folder.mkdir(parents=True, exist_ok=True)
-        written, weights = write(folder, config, random_weights(config, seed, torch.float32))
+        written, weights, chunks = write(folder, config, random_weights(config, seed, torch.float32))
         if written:
             write_json(folder / "config.json", written)
             write_companions(folder)
-        write_expected(folder, config, weights, tokens, seed)
+        write_expected(folder, config, weights, tokens, seed, chunks)
