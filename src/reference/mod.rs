@@ -1,6 +1,7 @@
 //! CPU twin of each op, with the op's name: the plainest loop that is obviously right, rayon over rows, f32.
 //!
-//! Used by the tests, by `foveal selfcheck`, and to run small models where no adapter is. Never a speed path.
+//! Used by the tests, by `foveal selfcheck`, and to run small models where no adapter is. What takes time there, products of
+//! matrices, inner products and weighted sums, is left to libraries for vector instructions; nothing else is done for speed.
 
 mod add_rms_norm;
 mod argmax;

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::dot;
 use crate::sparse_settings::{HeadShape, Lse, SparseSettings};
 
 /// Largest exponent of a score: a key far above its denominator must not overflow, nor the sum over 64 heads.
@@ -45,12 +46,12 @@ pub fn score_blocks(
         let mut sums = vec![0.0f32; fine.len() / head_dim];
         for head in kv_head * shape.group()..(kv_head + 1) * shape.group() {
             let q = &q[(token * heads + head) * head_dim..][..head_dim];
-            let dot = |key: &[f32]| q.iter().zip(key).map(|(a, b)| a * b).sum::<f32>() * shape.scale();
-            let against: Vec<f32> = denominators.chunks_exact(head_dim).map(dot).collect();
+            let score = |key: &[f32]| dot(q, key) * shape.scale();
+            let against: Vec<f32> = denominators.chunks_exact(head_dim).map(score).collect();
             let most = against.iter().copied().fold(f32::MIN, f32::max);
             let lse = most + against.iter().map(|s| (s - most).exp()).sum::<f32>().ln();
             for (sum, key) in sums.iter_mut().zip(fine.chunks_exact(head_dim)) {
-                *sum += (dot(key) - lse).min(MOST_EXPONENT).exp();
+                *sum += (score(key) - lse).min(MOST_EXPONENT).exp();
             }
         }
         for (block, score) in scores.iter_mut().enumerate().take(settings.free_end(position)).skip(settings.init_blocks)

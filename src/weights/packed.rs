@@ -201,14 +201,18 @@ impl PackedMatrix {
                 .collect(),
             Format::Affine { bits, group } => {
                 let scales = &self.scales[row * groups..(row + 1) * groups];
-                let (per_word, mask) = (32 / bits as usize, (1 << bits) - 1);
-                (0..self.cols)
-                    .map(|col| {
-                        let quant = (quants[col / per_word] >> (col % per_word * bits as usize)) & mask;
-                        let (scale, bias) = split_scale(scales[col / group]);
-                        scale * quant as f32 + bias
-                    })
-                    .collect()
+                let mut values = Vec::with_capacity(self.cols);
+                for (words, scale) in quants.chunks_exact(group * bits as usize / 32).zip(scales) {
+                    let (scale, bias) = split_scale(*scale);
+                    let value = |quant: u32| scale * quant as f32 + bias;
+                    for word in words {
+                        match bits {
+                            4 => values.extend([0, 4, 8, 12, 16, 20, 24, 28].map(|at| value(word >> at & 15))),
+                            _ => values.extend([0, 8, 16, 24].map(|at| value(word >> at & 255))),
+                        }
+                    }
+                }
+                values
             }
         }
     }
