@@ -320,6 +320,40 @@ fn the_message_stays_under_its_column_in_a_wide_window() {
 }
 
 #[test]
+fn the_document_is_as_wide_as_before_after_a_narrow_window() {
+    let mut window = quick();
+    window.click("Try the sample");
+    // The name stands at the left edge of the pane, the button at its right one.
+    let width = |window: &Window| {
+        let left = window.harness.get_by_label("Logbook.txt").rect().left();
+        window.harness.get_by_label("Hide documents").rect().right() - left
+    };
+    let resize = |window: &mut Window, width: f32| {
+        window.harness.set_size(vec2(width, 800.0));
+        window.settle();
+    };
+    let usual = width(&window);
+    resize(&mut window, 800.0);
+    assert!(width(&window) < usual - 60.0, "there is no room: {}", width(&window));
+    resize(&mut window, 1280.0);
+    assert_eq!(width(&window), usual);
+    // What the user's hand made of it counts in the same way.
+    let edge = window.harness.get_by_label("Logbook.txt").rect().left_center() + vec2(-16.0, 300.0);
+    window.harness.drag_at(edge);
+    window.settle();
+    window.harness.hover_at(edge + vec2(-90.0, 0.0));
+    window.settle();
+    window.harness.drop_at(edge + vec2(-90.0, 0.0));
+    window.settle();
+    let wide = width(&window);
+    assert!((wide - usual - 90.0).abs() < 4.0, "{usual} {wide}");
+    resize(&mut window, 800.0);
+    assert!(width(&window) < usual);
+    resize(&mut window, 1400.0);
+    assert_eq!(width(&window), wide);
+}
+
+#[test]
 fn what_is_deleted_is_deleted_after_a_restart_too() {
     let folder = tempfile::tempdir().unwrap();
     let mut window = open_in(&folder, Script::instant());
