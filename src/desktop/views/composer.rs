@@ -172,6 +172,7 @@ fn gauge(ui: &mut Ui, store: &Store) {
         number(used.draft),
         if over { " It does not fit: nothing will be cut, the answer will be refused." } else { "" }
     );
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &words));
     response.on_hover_text(&words);
     if ui.available_width() > 80.0 {
         widgets::bar(ui, 70.0, part, "Context in use").on_hover_text(words);
