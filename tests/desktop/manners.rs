@@ -12,9 +12,9 @@ use foveal::desktop::store::{Action, Dialog, Document, Notice};
 use super::actions::{quick, say};
 use super::window::{Window, last_text};
 
-/// An answer of some seconds, about the sample.
+/// An answer of twenty seconds: a busy machine may take a second for a click.
 fn slow() -> Window {
-    Window::ready(Script { token: Duration::from_millis(4), answer: Some("word ".repeat(2000)), ..Script::instant() })
+    Window::ready(Script { token: Duration::from_millis(10), answer: Some("word ".repeat(2000)), ..Script::instant() })
 }
 
 fn open_in(folder: &tempfile::TempDir, script: Script) -> Window {
@@ -66,7 +66,7 @@ fn the_document_moves_only_where_it_is_wanted() {
     window.click("Try the sample");
     window.click_first("Show or hide documents");
     window.click("Send");
-    window.until(|store| store.work.as_ref().is_some_and(|work| work.tokens > 300));
+    window.until(|store| store.work.as_ref().is_some_and(|work| work.tokens > 100));
     let store = window.store();
     assert!(!store.settings.show_documents && store.focus.scroll.is_none(), "it was folded away");
     window.click_first("Show or hide documents");
@@ -88,7 +88,7 @@ fn the_document_moves_only_where_it_is_wanted() {
     assert!(window.store().focus.hold_document);
     let held = window.store().focus.scroll.clone();
     let tokens = window.store().work.as_ref().unwrap().tokens;
-    window.until(|store| store.work.as_ref().is_some_and(|work| work.tokens > tokens + 300));
+    window.until(|store| store.work.as_ref().is_some_and(|work| work.tokens > tokens + 100));
     assert_eq!(window.store().focus.scroll, held, "it stays where the user put it");
     window.click("Follow");
     window.until(|store| store.focus.scroll != held);
