@@ -59,6 +59,7 @@ pub(crate) fn answer(
     if writing.is_none() {
         ui.add_space(6.0);
         views.coverage.show(ui, store, message, actions);
+        ui.add_space(2.0);
         foot(ui, store, message, actions);
     }
 }
