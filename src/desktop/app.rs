@@ -8,8 +8,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use egui::{Context, Event as InputEvent, Ui, ViewportCommand};
 
 use super::engine::{EngineHandle, EngineLoop, Wake};
-use super::export::TraceExport;
+use super::export::{TraceExport, png};
 use super::history::History;
+use super::letters::Letters;
 use super::log::Log;
 use super::messages::{CacheForm, Command, ModelChoice, WeightForm};
 use super::store::{Action, ChatId, ChatSettings, Dialog, Document, Effect, Given, Notice, Settings, Store};
@@ -69,6 +70,7 @@ pub struct App {
     writer: Option<Writer>,
     applied: Option<Settings>,
     followed: Instant,
+    letters: Letters,
     log: Log,
 }
 
@@ -121,6 +123,7 @@ impl App {
             writer: Some(writer),
             applied: None,
             followed: Instant::now(),
+            letters: Letters::default(),
             log: Log::default(),
             options,
         };
@@ -178,12 +181,14 @@ impl App {
 
     /// Draws one frame.
     pub fn ui(&mut self, ui: &mut Ui) {
+        let begun = Instant::now();
         let context = ui.ctx().clone();
         let mut actions = self.input(&context);
         // Before the text fields, which know some of the same keys.
         actions.extend(commands::pressed(&context, &self.store));
         self.views.show(ui, &self.store, &mut actions);
         self.log.tell(&self.store, &self.views, context.pixels_per_point());
+        self.letters.draw_some(&context, begun);
         if actions.is_empty() {
             return;
         }
@@ -277,7 +282,7 @@ impl App {
             }
             Effect::SaveTrace(chat, message) => {
                 if let Some(reading) = self.store.reading_in(chat, message) {
-                    self.write(Job::Trace(chat, Box::new(reading.clone())));
+                    self.write(Job::Trace(chat, Box::new(reading.without_steps())));
                 }
             }
             Effect::ReadTraces(chat) => {
@@ -375,17 +380,6 @@ impl Drop for App {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn png(image: &egui::ColorImage) -> Result<Vec<u8>> {
-    let failed = |problem: String| Error::Text { what: "picture".into(), problem, advice: "Try again".into() };
-    let size = |side: usize| u32::try_from(side).map_err(|error| failed(error.to_string()));
-    let pixels: Vec<u8> = image.pixels.iter().flat_map(|pixel| pixel.to_array()).collect();
-    let picture = image::RgbaImage::from_raw(size(image.width())?, size(image.height())?, pixels)
-        .ok_or_else(|| failed("its size does not fit its pixels".into()))?;
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|error| failed(error.to_string()))?;
-    Ok(bytes.into_inner())
 }
 
 /// The file that a pasted line names.

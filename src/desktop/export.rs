@@ -1,4 +1,5 @@
-//! The trace of an answer as JSON: what stood where in the context, and for every token what each reader chose.
+//! The trace of an answer as JSON: what stood where in the context, and for every token what each reader chose. And
+//! pictures of the window.
 
 use serde::Serialize;
 
@@ -6,6 +7,7 @@ use super::attention::{Reading, snap};
 use super::messages::Part;
 use super::store::Store;
 use super::trace_data::{Mode, Segment};
+use crate::error::{Error, Result};
 
 #[derive(Serialize)]
 struct TraceFile<'a> {
@@ -95,4 +97,16 @@ impl TraceExport {
             tokens: tokens.collect(),
         })
     }
+}
+
+/// A picture of the window as a PNG file.
+pub(crate) fn png(image: &egui::ColorImage) -> Result<Vec<u8>> {
+    let failed = |problem: String| Error::Text { what: "picture".into(), problem, advice: "Try again".into() };
+    let size = |side: usize| u32::try_from(side).map_err(|error| failed(error.to_string()));
+    let pixels: Vec<u8> = image.pixels.iter().flat_map(|pixel| pixel.to_array()).collect();
+    let picture = image::RgbaImage::from_raw(size(image.width())?, size(image.height())?, pixels)
+        .ok_or_else(|| failed("its size does not fit its pixels".into()))?;
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|error| failed(error.to_string()))?;
+    Ok(bytes.into_inner())
 }

@@ -12,6 +12,7 @@ pub mod engine;
 mod export;
 pub mod fake;
 pub mod history;
+mod letters;
 mod log;
 pub mod messages;
 pub mod model_engine;

@@ -192,6 +192,15 @@ pub fn strong(size: f32) -> FontId {
     FontId::new(size, strong_family())
 }
 
+/// Fonts of what is written and read, those that are wanted first before the others.
+pub fn text_fonts() -> Vec<FontId> {
+    let code = |size: f32| FontId::new(size, FontFamily::Monospace);
+    let plain = [BODY, 14.0, SMALL, 13.0].map(font);
+    let rest =
+        [strong(BODY), code(13.0), code(BODY - 1.5), strong(14.0), code(12.5), font(13.5), strong(18.0), strong(21.0)];
+    plain.into_iter().chain(rest).collect()
+}
+
 /// Loads the fonts.
 pub fn set_fonts(context: &Context) {
     let mut fonts = FontDefinitions::default();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use foveal::desktop::attention::{
-    ReaderFilter, Reading, Shade, Span, block_passages, blocks_of, chance, heat, heat_step, snap, tokens_of,
+    BlockVotes, ReaderFilter, Reading, Shade, Span, block_passages, blocks_of, chance, heat, heat_step, snap, tokens_of,
 };
 use foveal::desktop::messages::Part;
 use foveal::desktop::theme::{Palette, contrast};
@@ -82,6 +82,13 @@ proptest! {
             prop_assert!((f64::from(*live) - mean / weight).abs() < 1e-3, "{live} {}", mean / weight);
         }
         let whole = reading.shade(&Span::Tokens(0..all.len()), &ReaderFilter::All);
+        let steps = reading.written.iter().filter_map(|written| written.step.as_deref().map(|step| (step, 1.0)));
+        let counted = Shade::mean(steps, &ReaderFilter::All);
+        prop_assert!((whole.chance - counted.chance).abs() < 1e-3, "{} {}", whole.chance, counted.chance);
+        prop_assert_eq!((whole.readers, whole.sparse, &whole.forced), (counted.readers, counted.sparse, &counted.forced));
+        for (one, other) in whole.votes.iter().zip(&counted.votes) {
+            prop_assert!((one - other).abs() < 1e-3);
+        }
         for span in [Span::Live(all.len() - 1), Span::Tokens(0..all.len()), Span::Tokens(0..1)] {
             for block in 0..length.div_ceil(BLOCK) {
                 let shares = reading.layer_shares(&span, block);
@@ -91,6 +98,15 @@ proptest! {
                     prop_assert!((shares[layer as usize] - expected).abs() < 1e-3, "{block}, {layer}");
                 }
             }
+        }
+        for block in 0..length.div_ceil(BLOCK) {
+            let mut votes = BlockVotes::default();
+            reading.count_votes(block, &mut votes);
+            let shares = reading.layer_shares(&Span::Tokens(0..all.len()), block);
+            for (one, other) in votes.layer_shares().iter().zip(&shares) {
+                prop_assert!((one - other).abs() < 1e-3, "{block}: {one} {other}");
+            }
+            prop_assert_eq!(votes.by_token, reading.votes_for(block, 0));
         }
         // However many steps are dropped, the whole answer is as it was.
         let bytes = reading.step_bytes();

@@ -9,4 +9,4 @@ pub mod votes;
 
 pub use passages::{Passage, block_passages, blocks_of, snap, tokens_of};
 pub use reading::{Coverage, Hot, Reading, Span, Written};
-pub use votes::{ReaderFilter, Shade, chance, heat, heat_step};
+pub use votes::{BlockVotes, ReaderFilter, Shade, chance, heat, heat_step};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::passages::{Passage, block_passages};
-use super::votes::{ReaderFilter, Shade, chance};
+use super::votes::{BlockVotes, ReaderFilter, Shade, chance};
 use crate::desktop::messages::{MessageId, Part};
 use crate::desktop::trace_data::{ContextMap, Mode, Source, StepTrace};
 
@@ -87,18 +87,35 @@ pub struct Reading {
     /// Tokens of the answer.
     pub written: Vec<Written>,
     sums: Vec<Sum>,
+    /// Sum over the sparse steps of the votes that chance would give; files from before it was kept have 0.
+    #[serde(default)]
+    chance: f32,
     sparse_steps: u32,
     /// Tokens at the beginning whose steps were dropped.
     forgotten: usize,
     prompt: u32,
     last: Option<Arc<StepTrace>>,
+    /// Bytes of the steps that are kept, about.
+    #[serde(skip)]
+    step_bytes: usize,
 }
 
 impl Reading {
     /// Starts with the context of the prompt.
     pub fn new(message: MessageId, map: ContextMap) -> Self {
         let prompt = map.len();
-        Self { message, map, written: Vec::new(), sums: Vec::new(), sparse_steps: 0, forgotten: 0, prompt, last: None }
+        Self {
+            message,
+            map,
+            written: Vec::new(),
+            sums: Vec::new(),
+            chance: 0.0,
+            sparse_steps: 0,
+            forgotten: 0,
+            prompt,
+            last: None,
+            step_bytes: 0,
+        }
     }
 
     /// As it comes from a file, where it can be true: no step is kept.
@@ -121,6 +138,7 @@ impl Reading {
         };
         if let Some(step) = &step {
             self.add_sums(step);
+            self.step_bytes += step.bytes();
             self.last = Some(Arc::clone(step));
         }
         self.written.push(Written { bytes, part, step, turnover });
@@ -132,6 +150,7 @@ impl Reading {
         }
         self.sparse_steps += 1;
         let shade = Shade::mean([(step, 1.0)], &ReaderFilter::All);
+        self.chance += shade.chance;
         if self.sums.len() < shade.votes.len() {
             self.sums.resize(shade.votes.len(), Sum::default());
         }
@@ -180,8 +199,21 @@ impl Reading {
 
     /// Bytes that the steps take, about.
     pub fn step_bytes(&self) -> usize {
-        let kept = self.written.get(self.forgotten..).unwrap_or(&[]);
-        kept.iter().filter_map(|written| written.step.as_deref()).map(StepTrace::bytes).sum()
+        self.step_bytes
+    }
+
+    /// All but the steps, as it is written to the disk.
+    pub fn without_steps(&self) -> Self {
+        let written = |written: &Written| Written { step: None, bytes: written.bytes.clone(), ..*written };
+        Self {
+            map: self.map.clone(),
+            written: self.written.iter().map(written).collect(),
+            sums: self.sums.clone(),
+            last: self.last.clone(),
+            forgotten: self.written.len(),
+            step_bytes: 0,
+            ..*self
+        }
     }
 
     /// Drops steps, oldest first, until so many bytes are free; the sums stay. Returns how many became free.
@@ -193,6 +225,7 @@ impl Reading {
             free += written.step.take().as_deref().map_or(0, StepTrace::bytes);
             self.forgotten += 1;
         }
+        self.step_bytes = self.step_bytes.saturating_sub(free);
         free
     }
 
@@ -220,10 +253,8 @@ impl Reading {
     /// Votes over a span of tokens.
     pub fn shade(&self, span: &Span, filter: &ReaderFilter) -> Shade {
         match span {
-            // Where steps were dropped the sums stand in for them.
-            Span::Tokens(range)
-                if self.forgotten > 0 && range.len() == self.written.len() && *filter == ReaderFilter::All =>
-            {
+            // Counted as the tokens came: to count thousands of steps again would take longer than a frame.
+            Span::Tokens(range) if range.len() == self.written.len() && *filter == ReaderFilter::All => {
                 self.whole_answer()
             }
             _ => Shade::mean(self.steps_in(span), filter),
@@ -254,7 +285,10 @@ impl Reading {
         let steps = self.sparse_steps.max(1) as f32;
         Shade {
             votes: self.sums.iter().map(|sum| sum.votes / steps).collect(),
-            chance: self.last.as_deref().map_or(0.0, |step| chance(step, &ReaderFilter::All)),
+            chance: match self.chance > 0.0 {
+                true => self.chance / steps,
+                false => self.last.as_deref().map_or(0.0, |step| chance(step, &ReaderFilter::All)),
+            },
             readers: self.last.as_deref().map_or(0.0, |step| step.readers() as f32),
             forced: self.last.as_ref().map(|step| step.forced.clone()).unwrap_or_default(),
             pinned: self.last.as_ref().map(|step| step.pinned.clone()).unwrap_or_default(),
@@ -279,10 +313,18 @@ impl Reading {
 
     /// Votes that the tokens from `first` on gave to a block.
     pub fn votes_for(&self, block: u32, first: usize) -> Vec<u32> {
-        let votes =
-            |step: &StepTrace| (0..step.readers()).filter(|&reader| step.free(reader).contains(block)).count() as u32;
-        let tokens = self.written.get(first..).unwrap_or(&[]);
-        tokens.iter().map(|written| written.step.as_deref().map_or(0, votes)).collect()
+        let mut votes = BlockVotes::default();
+        self.written.iter().skip(first).for_each(|written| votes.add(written.step.as_deref(), block));
+        votes.by_token
+    }
+
+    /// Counts the votes of the tokens that came since they were last counted.
+    pub fn count_votes(&self, block: u32, votes: &mut BlockVotes) {
+        if votes.by_token.len() > self.written.len() {
+            *votes = BlockVotes::default();
+        }
+        let new = self.written.get(votes.by_token.len()..).unwrap_or(&[]);
+        new.iter().for_each(|written| votes.add(written.step.as_deref(), block));
     }
 
     /// How a source was read. None when nothing was selected.

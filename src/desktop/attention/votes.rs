@@ -110,6 +110,41 @@ impl Shade {
     }
 }
 
+/// Votes for one block over an answer that grows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BlockVotes {
+    /// By token.
+    pub by_token: Vec<u32>,
+    by_layer: Vec<u32>,
+    steps: u32,
+    heads: usize,
+}
+
+impl BlockVotes {
+    /// Adds the next token.
+    pub(super) fn add(&mut self, step: Option<&StepTrace>, block: u32) {
+        let mut own = 0;
+        if let Some(step) = step.filter(|step| step.mode == Mode::Sparse) {
+            self.steps += 1;
+            self.heads = step.kv_heads.max(1) as usize;
+            self.by_layer.resize(self.by_layer.len().max(step.layers as usize), 0);
+            for reader in (0..step.readers()).filter(|&reader| step.free(reader).contains(block)) {
+                own += 1;
+                if let Some(layer) = self.by_layer.get_mut(reader / self.heads) {
+                    *layer += 1;
+                }
+            }
+        }
+        self.by_token.push(own);
+    }
+
+    /// For each layer the share of its heads that chose the block, on average over the answer.
+    pub fn layer_shares(&self) -> Vec<f32> {
+        let all = (self.steps as f32 * self.heads as f32).max(1.0);
+        self.by_layer.iter().map(|&votes| votes as f32 / all).collect()
+    }
+}
+
 /// Votes that a block would get if the readers chose blindly.
 pub fn chance(step: &StepTrace, filter: &ReaderFilter) -> f32 {
     let chosen: usize = filter.readers(step).map(|reader| step.free(reader).len()).sum();

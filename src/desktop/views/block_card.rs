@@ -96,7 +96,9 @@ fn written_word(store: &Store, reading: &Reading, token: usize) -> Option<String
         crate::desktop::messages::Part::Thinking => &message.thinking,
         crate::desktop::messages::Part::Answer => &message.text,
     };
-    let word = text.get(crate::desktop::attention::snap(text, &written.bytes))?.trim();
+    // Tokens cut words, and most begin with a space: the word is around the last letter.
+    let bytes = super::message::word_at(text, (written.bytes.end as usize).saturating_sub(1));
+    let word = text.get(bytes.start as usize..bytes.end as usize)?.trim();
     (!word.is_empty()).then(|| word.to_owned())
 }
 

@@ -24,6 +24,11 @@ const ENOUGH: usize = 24;
 /// Most lines of a piece.
 const MOST: usize = 80;
 
+/// Height of so many lines that are not laid out yet.
+pub(super) fn guess(lines: usize) -> f32 {
+    lines as f32 * SIZE * 1.2 + HEAD + 12.0
+}
+
 /// Some lines, laid out.
 struct Piece {
     runs: Range<usize>,

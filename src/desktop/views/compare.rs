@@ -2,7 +2,7 @@
 
 use egui::{Align, Layout, RichText, ScrollArea, Ui};
 
-use super::prose::Prose;
+use super::prose::{Prose, Room};
 use super::widgets::{self, duration, number};
 use crate::desktop::messages::MessageId;
 use crate::desktop::store::{Action, Compare, Phase, Store};
@@ -34,6 +34,7 @@ impl CompareView {
             ui.add(egui::Label::new(words).truncate());
         });
         ui.add_space(theme::GAP);
+        let mut room = Room::of_a_frame();
         ui.columns(2, |columns| {
             let sides = [("Dense: reads everything", compare.dense), ("Sparse: reads what it selects", compare.sparse)];
             for ((ui, (title, answer)), prose) in columns.iter_mut().zip(sides).zip(&mut self.prose) {
@@ -41,7 +42,7 @@ impl CompareView {
                     widgets::card(ui).show(ui, |ui| {
                         ui.set_width(ui.available_width());
                         widgets::strong(ui, title, 15.0);
-                        side(ui, store, answer, prose, title);
+                        side(ui, store, answer, prose, &mut room, title);
                     });
                 });
             }
@@ -49,7 +50,7 @@ impl CompareView {
     }
 }
 
-fn side(ui: &mut Ui, store: &Store, answer: Option<MessageId>, prose: &mut Prose, salt: &str) {
+fn side(ui: &mut Ui, store: &Store, answer: Option<MessageId>, prose: &mut Prose, room: &mut Room, salt: &str) {
     let Some(message) = answer.and_then(|answer| store.chat().and_then(|chat| chat.message(answer))) else {
         widgets::note(ui, "Comes second, after the dense answer.");
         ui.add_space(120.0);
@@ -75,6 +76,6 @@ fn side(ui: &mut Ui, store: &Store, answer: Option<MessageId>, prose: &mut Prose
     widgets::note(ui, format!("{numbers}{share}"));
     ui.add_space(theme::GAP);
     ScrollArea::vertical().id_salt(salt).auto_shrink(false).max_height(ui.available_height() - 30.0).show(ui, |ui| {
-        prose.show(ui, &message.text, &[]);
+        prose.show(ui, &message.text, &[], room);
     });
 }

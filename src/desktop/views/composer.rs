@@ -36,7 +36,8 @@ pub(crate) fn show(ui: &mut Ui, store: &Store, wish: &mut u64, actions: &mut Vec
                 && ui.input_mut(|input| !input.modifiers.shift && input.consume_key(Modifiers::NONE, Key::Enter));
             let hint = match (&store.model, store.draft.documents.is_empty()) {
                 (ModelState::Loading(..), _) => "The model is being opened; you can already type",
-                (ModelState::None | ModelState::Failed(..), _) => "Choose a model first",
+                (ModelState::None, _) => "Choose a model first",
+                (ModelState::Failed(..), _) => "Reload the model or choose another first",
                 (_, false) => "Ask about the document",
                 _ => "Ask something, or drop a document here",
             };
@@ -160,7 +161,7 @@ fn gauge(ui: &mut Ui, store: &Store) {
     let color = if over { palette.danger } else { palette.weak };
     let words = |text: String| ui.painter().layout_no_wrap(text, theme::font(theme::SMALL), color);
     // In a narrow window the share stands for the numbers, which the tooltip has.
-    let long = words(format!("{} of {}", number(total), number(info.context)));
+    let long = words(format!("{} of {} tokens", number(total), number(info.context)));
     let galley =
         if long.size().x <= ui.available_width() { long } else { words(format!("{:.0} %", (100.0 * part).ceil())) };
     let response = ui.add(egui::Label::new(galley));
@@ -172,6 +173,7 @@ fn gauge(ui: &mut Ui, store: &Store) {
         number(used.draft),
         if over { " It does not fit: nothing will be cut, the answer will be refused." } else { "" }
     );
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &words));
     response.on_hover_text(&words);
     if ui.available_width() > 80.0 {
         widgets::bar(ui, 70.0, part, "Context in use").on_hover_text(words);

@@ -23,7 +23,7 @@ pub(crate) type ProseKey = (ChatId, MessageId, bool);
 pub(crate) fn plain_text(views: &mut Transcript, ui: &mut Ui, store: &Store, picture: &Picture, message: &Message) {
     let marks = tint_marks(ui, picture, Source::Turn(message.id), &message.text);
     let prose = views.prose.entry((store.current, message.id, false)).or_insert_with(Prose::plain);
-    prose.show(ui, &message.text, &marks);
+    prose.show(ui, &message.text, &marks, &mut views.room);
 }
 
 /// An answer with everything around it.
@@ -42,7 +42,7 @@ pub(crate) fn answer(
         ui.add_space(12.0);
     }
     if !message.note.is_empty() {
-        widgets::note(ui, capital(&message.note));
+        widgets::note(ui, widgets::capital(&message.note));
     }
     if !message.thinking.is_empty() {
         thinking(views, ui, store, picture, message, actions);
@@ -53,19 +53,15 @@ pub(crate) fn answer(
     }
     let marks = marks(ui, store, picture, message, Part::Answer);
     let key = (store.current, message.id, false);
-    let output = views.prose.entry(key).or_default().show(ui, &message.text, &marks);
+    let output = views.prose.entry(key).or_default().show(ui, &message.text, &marks, &mut views.room);
     switch_rules(ui, message, &output);
     react(store, message, Part::Answer, output, actions);
     if writing.is_none() {
         ui.add_space(6.0);
         views.coverage.show(ui, store, message, actions);
+        ui.add_space(2.0);
         foot(ui, store, message, actions);
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn thinking(
@@ -95,7 +91,7 @@ fn thinking(
         let output = ui
             .indent("thinking", |ui| {
                 let prose = views.prose.entry((store.current, message.id, true)).or_default();
-                prose.show(ui, &message.thinking, &marks)
+                prose.show(ui, &message.thinking, &marks, &mut views.room)
             })
             .inner;
         react(store, message, Part::Thinking, output, actions);
@@ -164,7 +160,7 @@ fn react(store: &Store, message: &Message, part: Part, output: ProseOutput, acti
 }
 
 /// The word around a byte.
-fn word_at(text: &str, byte: usize) -> Range<u32> {
+pub(crate) fn word_at(text: &str, byte: usize) -> Range<u32> {
     let byte = (0..=byte.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
     let (before, after) = text.split_at(byte);
     let start = before

@@ -25,6 +25,7 @@ mod waterfall;
 mod widgets;
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use egui::{CentralPanel, Frame, Margin, Panel, Stroke, Ui, UiBuilder};
 
@@ -48,7 +49,47 @@ pub(crate) struct Views {
     compare: compare::CompareView,
     write_wish: u64,
     documents: HashMap<DocumentId, document::DocumentView>,
+    pane: PaneWidth,
 }
+
+/// Width of the pane of documents. The panel itself knows only its last width: pressed by a narrow window it would stay
+/// narrow for ever.
+struct PaneWidth {
+    /// As the user made it.
+    wanted: f32,
+    /// The most that the window had for it.
+    widest: f32,
+}
+
+impl Default for PaneWidth {
+    fn default() -> Self {
+        Self { wanted: 420.0, widest: 0.0 }
+    }
+}
+
+impl PaneWidth {
+    /// What the panel may choose from: all that is there, or, when the window was just made wider or narrower, the one
+    /// width that is wanted.
+    fn range(&mut self, widest: f32) -> RangeInclusive<f32> {
+        let changed = self.widest != widest;
+        self.widest = widest;
+        if changed { self.now()..=self.now() } else { NARROWEST..=widest }
+    }
+
+    fn now(&self) -> f32 {
+        self.wanted.min(self.widest)
+    }
+
+    /// Takes note of the width that it has; another one than it should have comes from the user's hand.
+    fn note(&mut self, width: f32) {
+        if (width - self.now()).abs() > 1.0 {
+            self.wanted = width;
+        }
+    }
+}
+
+/// Narrowest pane of documents.
+const NARROWEST: f32 = 240.0;
 
 impl Views {
     /// Draws the window.
@@ -117,11 +158,12 @@ impl Views {
         }
         let palette = Palette::of(ui);
         let frame = Frame::new().fill(palette.card).stroke(Stroke::new(1.0, palette.line));
-        let widest = (ui.available_width() - 420.0).max(260.0);
-        Panel::right("documents")
+        let widest = (ui.available_width() - 420.0).max(NARROWEST + 20.0);
+        let range = self.pane.range(widest);
+        let pane = Panel::right("documents")
             .frame(frame)
-            .default_size(420.0_f32.min(widest))
-            .size_range(240.0..=widest)
+            .default_size(self.pane.now())
+            .size_range(range)
             .drag_to_open(false)
             .show_separator_line(false)
             .show(ui, |ui| {
@@ -151,6 +193,7 @@ impl Views {
                     self.documents.entry(document.id).or_insert_with(|| document::DocumentView::new(&document.text));
                 view.show(ui, store, document, &self.picture, actions);
             });
+        self.pane.note(pane.response.rect.width());
     }
 }
 

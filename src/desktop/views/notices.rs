@@ -93,7 +93,7 @@ fn card(ui: &mut Ui, index: usize, card: Card, actions: &mut Vec<Action>) {
         });
         ui.label(RichText::new(&card.text).color(palette.text));
         if !card.detail.is_empty() {
-            widgets::note(ui, &card.detail);
+            widgets::note(ui, widgets::capital(&card.detail));
         }
         ui.add_space(6.0);
         widgets::from_right(ui, 32.0, |ui| {

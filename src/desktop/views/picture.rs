@@ -5,7 +5,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::desktop::attention::{ReaderFilter, Reading, Shade, Span, block_passages, chance, heat, heat_step};
+use crate::desktop::attention::{
+    BlockVotes, ReaderFilter, Reading, Shade, Span, block_passages, chance, heat, heat_step,
+};
 use crate::desktop::messages::MessageId;
 use crate::desktop::store::{ChatId, Store};
 use crate::desktop::trace_data::{Chosen, Mode, Source};
@@ -22,8 +24,8 @@ pub(crate) struct Picture {
     pub(crate) tints: HashMap<Source, Vec<(Range<u32>, u8)>>,
     /// Of the block in focus, and of what it was computed from.
     card: Option<((u64, u32), Vec<f32>)>,
-    /// Votes of each token for the block in focus.
-    voted: Option<((ChatId, MessageId, u32), Vec<u32>)>,
+    /// What the tokens so far gave to the block in focus.
+    voted: Option<((ChatId, MessageId, u32), BlockVotes)>,
     /// Rises with every change, for what is kept elsewhere.
     pub(crate) version: u64,
 }
@@ -43,14 +45,16 @@ impl Picture {
             return;
         };
         let of = (self.version, block);
+        let known = self.voted.take().filter(|(of, _)| *of == (store.current, reading.message, block));
+        let mut voted = known.map(|(_, voted)| voted).unwrap_or_default();
+        reading.count_votes(block, &mut voted);
         if self.card.as_ref().is_none_or(|(known, _)| *known != of) {
-            self.card = Some((of, reading.layer_shares(&store.span(reading), block)));
+            let span = store.span(reading);
+            let whole = matches!(&span, Span::Tokens(tokens) if tokens.len() == reading.written.len());
+            let shares = if whole { voted.layer_shares() } else { reading.layer_shares(&span, block) };
+            self.card = Some((of, shares));
         }
-        let of = (store.current, reading.message, block);
-        let known = self.voted.take().filter(|(known, votes)| *known == of && votes.len() <= reading.written.len());
-        let mut votes = known.map(|(_, votes)| votes).unwrap_or_default();
-        votes.extend(reading.votes_for(block, votes.len()));
-        self.voted = Some((of, votes));
+        self.voted = Some(((store.current, reading.message, block), voted));
     }
 
     /// For each layer how often its heads chose the block in focus during the tokens in focus.
@@ -60,7 +64,7 @@ impl Picture {
 
     /// Votes that each token of the answer in focus gave to the block in focus.
     pub(crate) fn votes_by_token(&self) -> &[u32] {
-        self.voted.as_ref().map_or(&[], |(_, votes)| votes)
+        self.voted.as_ref().map_or(&[], |(_, voted)| &voted.by_token)
     }
 
     fn draw(&mut self, store: &Store, reading: &Reading) {

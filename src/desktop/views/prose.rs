@@ -34,6 +34,26 @@ pub(crate) struct ProseOutput {
     pub(crate) tops: Vec<(usize, f32)>,
 }
 
+/// What one frame may lay out of texts that are not seen, in bytes: the rest has a guessed height until its turn comes, so
+/// that no frame takes long when a long chat is opened or the window gets another width.
+#[derive(Debug, Default)]
+pub(crate) struct Room(usize);
+
+impl Room {
+    /// For one frame.
+    pub(crate) fn of_a_frame() -> Self {
+        Self(6000)
+    }
+
+    /// True where there is still some; then this much is taken from it.
+    pub(crate) fn take(&mut self, bytes: usize) -> bool {
+        let some = self.0 > 0;
+        // Also a short block has its price.
+        self.0 = self.0.saturating_sub(bytes.max(100));
+        some
+    }
+}
+
 #[derive(Default)]
 struct Laid {
     galley: Option<Arc<Galley>>,
@@ -61,8 +81,8 @@ impl Prose {
         Self { plain: true, ..Self::default() }
     }
 
-    /// Shows the text in the width that is there.
-    pub(crate) fn show(&mut self, ui: &mut Ui, text: &str, marks: &[Mark]) -> ProseOutput {
+    /// Shows the text in the width that is there. What is not seen is laid out while there is room.
+    pub(crate) fn show(&mut self, ui: &mut Ui, text: &str, marks: &[Mark], room: &mut Room) -> ProseOutput {
         let kept = if self.plain { self.markdown.update_plain(text) } else { self.markdown.update(text) };
         let look = (ui.available_width().floor(), ui.visuals().dark_mode, ui.pixels_per_point());
         if (self.width, self.dark, self.pixels) != look {
@@ -72,17 +92,19 @@ impl Prose {
         self.laid.iter_mut().skip(kept).flatten().for_each(|laid| laid.stale = true);
         self.laid.resize_with(self.markdown.blocks.len(), || None);
         let mut output = ProseOutput::default();
+        let mut guessed = false;
         ui.spacing_mut().item_spacing.y = 0.0;
         for (index, ((start, block), laid)) in self.markdown.blocks.iter().zip(&mut self.laid).enumerate() {
             let first = index == 0;
             let top = ui.cursor().top();
             output.tops.push((block.runs.first().map_or(*start, |run| run.source.start), top));
-            if let Some(height) = laid.as_ref().filter(|laid| !laid.stale).map(|laid| laid.height) {
-                let rect = Rect::from_min_size(pos2(ui.max_rect().left(), top), vec2(self.width, height));
-                if !ui.is_rect_visible(rect) {
-                    ui.allocate_space(vec2(self.width, height));
-                    continue;
-                }
+            let known = laid.as_ref().filter(|laid| !laid.stale).map(|laid| laid.height);
+            let height = known.unwrap_or_else(|| guess(block, self.width));
+            let rect = Rect::from_min_size(pos2(ui.max_rect().left(), top), vec2(self.width, height));
+            if !ui.is_rect_visible(rect) && (known.is_some() || (laid.is_none() && !room.take(bytes_of(block)))) {
+                ui.allocate_space(vec2(self.width, height));
+                guessed |= known.is_none();
+                continue;
             }
             let before = laid.take_if(|laid| laid.stale);
             let laid = laid.get_or_insert_with(|| lay_out(ui, block, self.width, before.unwrap_or_default()));
@@ -94,8 +116,37 @@ impl Prose {
             });
             laid.height = ui.cursor().top() - top;
         }
+        if guessed {
+            ui.ctx().request_repaint();
+        }
         output
     }
+}
+
+/// Letters of a block, about.
+fn bytes_of(block: &Block) -> usize {
+    let of = |runs: &[Run]| runs.iter().map(|run| run.text.len()).sum::<usize>();
+    match &block.kind {
+        Kind::Table(rows) => rows.iter().flatten().map(|cell| of(cell)).sum(),
+        _ => of(&block.runs),
+    }
+}
+
+/// Height of a block that is not laid out yet.
+fn guess(block: &Block, width: f32) -> f32 {
+    let inner = match &block.kind {
+        Kind::Rule => 0.0,
+        Kind::Table(rows) => rows.len() as f32 * 31.0,
+        Kind::Code(_) => super::code::guess(block.runs.len()),
+        Kind::Heading(_) | Kind::Text => guess_of_text(bytes_of(block), width - indent_of(block)),
+    };
+    space_before(block) + inner
+}
+
+/// Height of so many bytes of running text in this width.
+pub(crate) fn guess_of_text(bytes: usize, width: f32) -> f32 {
+    let letters_in_row = (width / (theme::BODY * 0.5)).max(1.0);
+    (bytes as f32 / letters_in_row).ceil().max(1.0) * (theme::BODY * theme::LINE).round()
 }
 
 fn space_before(block: &Block) -> f32 {
@@ -214,8 +265,11 @@ pub(super) fn paint_text(
     output: &mut ProseOutput,
 ) {
     let (first, end) = (runs.first().map_or(0, |run| run.source.start), runs.last().map_or(0, |run| run.source.end));
-    for mark in marks.iter().filter(|mark| mark.bytes.start < end && mark.bytes.end > first) {
-        for characters in characters_of(runs, &mark.bytes) {
+    let mut own = marks.iter().filter(|mark| mark.bytes.start < end && mark.bytes.end > first).peekable();
+    // Counted once: an answer may have a mark for each of its words.
+    let counts = if own.peek().is_some() { counts_of(runs) } else { Vec::new() };
+    for mark in own {
+        for characters in characters_of(runs, &counts, &mark.bytes) {
             for rect in widgets::rows_of(galley, origin, &characters) {
                 if let Some(fill) = mark.fill {
                     ui.painter().rect_filled(rect.expand2(vec2(1.0, -1.0)), 3, fill);
@@ -258,12 +312,16 @@ fn byte_of(runs: &[Run], character: usize) -> Option<(&Run, usize)> {
     None
 }
 
+/// Characters of each run.
+fn counts_of(runs: &[Run]) -> Vec<usize> {
+    runs.iter().map(|run| run.text.chars().count()).collect()
+}
+
 /// Characters of the laid-out text that come from these bytes of the source.
-fn characters_of(runs: &[Run], bytes: &Range<usize>) -> Vec<Range<usize>> {
+fn characters_of(runs: &[Run], counts: &[usize], bytes: &Range<usize>) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     let mut before = 0;
-    for run in runs {
-        let count = run.text.chars().count();
+    for (run, &count) in runs.iter().zip(counts) {
         if run.source.start < bytes.end && run.source.end > bytes.start {
             let at = |byte: usize| {
                 let inside = byte.saturating_sub(run.source.start);
@@ -295,6 +353,11 @@ fn show_table(ui: &mut Ui, rows: &[Vec<Vec<Run>>], laid: &Laid, left: f32, marks
     for (index, (row, runs)) in laid.cells.iter().zip(rows).enumerate() {
         let mut x = rect.left() + left;
         let height = height_of(row);
+        // Of a long table most rows are not seen.
+        if !ui.is_rect_visible(Rect::from_x_y_ranges(rect.x_range(), y..=y + height)) {
+            y += height;
+            continue;
+        }
         for (column, ((cell, runs), width)) in row.iter().zip(runs).zip(&widths).enumerate() {
             let place = Rect::from_min_size(pos2(x, y), vec2(*width, height));
             let sense = Sense::click_and_drag() - Sense::FOCUSABLE;
@@ -311,7 +374,7 @@ fn show_table(ui: &mut Ui, rows: &[Vec<Vec<Run>>], laid: &Laid, left: f32, marks
 
 #[cfg(test)]
 mod tests {
-    use super::{byte_of, characters_of};
+    use super::{byte_of, characters_of, counts_of};
     use crate::desktop::views::markdown::Markdown;
 
     /// Every character of a laid-out text must lead to its byte and back.
@@ -325,7 +388,8 @@ mod tests {
         for (index, letter) in shown.iter().enumerate() {
             let (_, byte) = byte_of(runs, index).unwrap();
             assert!(text[byte..].starts_with(*letter), "{letter} at {byte}");
-            assert_eq!(characters_of(runs, &(byte..byte + letter.len_utf8())), vec![index..index + 1]);
+            let bytes = byte..byte + letter.len_utf8();
+            assert_eq!(characters_of(runs, &counts_of(runs), &bytes), vec![index..index + 1]);
         }
         assert!(byte_of(runs, shown.len()).is_none());
     }

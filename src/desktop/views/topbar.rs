@@ -49,7 +49,7 @@ fn model_button(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
             (format!("{}{part}", stage_name(*stage)), String::new())
         }
         ModelState::Ready(_, info) => (info.name.clone(), info.device.clone()),
-        ModelState::Failed(..) => ("No model".to_owned(), "reload".to_owned()),
+        ModelState::Failed(..) => ("No model".to_owned(), "choose one".to_owned()),
     };
     let mut job = egui::text::LayoutJob::default();
     let format = |font, color| egui::text::TextFormat { font_id: font, color, ..Default::default() };

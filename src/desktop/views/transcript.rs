@@ -11,7 +11,7 @@ use egui::{
 use super::coverage::Lines;
 use super::message::{self, ProseKey};
 use super::picture::Picture;
-use super::prose::Prose;
+use super::prose::{Prose, Room, guess_of_text};
 use super::{icons, widgets};
 use crate::desktop::messages::{MessageId, Role};
 use crate::desktop::store::{Action, ChatId, Message, Store};
@@ -21,7 +21,10 @@ use crate::desktop::theme::{self, Palette};
 #[derive(Default)]
 pub(crate) struct Transcript {
     pub(crate) prose: HashMap<ProseKey, Prose>,
+    /// Widths and heights.
     heights: HashMap<(ChatId, MessageId), (f32, f32)>,
+    /// What this frame may still lay out of what is not seen.
+    pub(crate) room: Room,
     /// Where the end was when the user asked for it.
     jump: Option<f32>,
     /// What stands under the answers.
@@ -40,6 +43,7 @@ impl Transcript {
             return welcome(ui, store, actions);
         }
         self.prose.retain(|key, _| key.0 == chat.id);
+        self.room = Room::of_a_frame();
         self.coverage.keep(chat.id);
         self.edited = self.edited.filter(|_| store.editing.is_some());
         let mut area = ScrollArea::vertical().id_salt(("transcript", chat.id)).auto_shrink(false).stick_to_bottom(true);
@@ -88,12 +92,19 @@ impl Transcript {
         let key = (store.current, message.id);
         let top = ui.cursor().top();
         let being_written = store.current_work().is_some_and(|work| work.message == message.id);
-        if let Some(&(at_width, height)) = self.heights.get(&key)
-            && at_width == width
-            && !being_written
-            && !ui.is_rect_visible(Rect::from_min_size(pos2(x.start, top), vec2(width, height)))
-        {
+        let (at_width, height) = self.heights.get(&key).copied().unwrap_or_else(|| {
+            let text = guess_of_text(message.text.len(), width);
+            (0.0, text + 60.0)
+        });
+        let exact = at_width == width;
+        // At another width the same words take about the same area.
+        let height = if exact || at_width == 0.0 { height } else { height * at_width / width };
+        let seen = ui.is_rect_visible(Rect::from_min_size(pos2(x.start, top), vec2(width, height)));
+        if !seen && !being_written && (exact || !self.room.take(0)) {
             ui.allocate_space(vec2(width, height));
+            if !exact {
+                ui.ctx().request_repaint();
+            }
             return;
         }
         let place = Rect::from_min_size(pos2(x.start, top), vec2(width, f32::INFINITY));

@@ -15,6 +15,8 @@ use crate::desktop::theme::{self, Palette};
 
 /// Rows of at least a pixel.
 const MOST_ROWS: usize = HEIGHT as usize;
+/// Tokens that one frame takes in, where the panel is opened on a long answer.
+const AT_ONCE: usize = 250;
 
 /// Heats by block of an answer that grows, in rows of as many tokens as it takes to show all of it.
 #[derive(Default)]
@@ -28,13 +30,15 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Brings the rows up to the reading: of several tokens the strongest heat of each block.
-    pub(crate) fn update(&mut self, chat: ChatId, reading: &Reading) {
+    /// Brings the rows up to the reading by at most so many tokens: of several tokens of a row the strongest heat of each
+    /// block counts.
+    pub(crate) fn update(&mut self, chat: ChatId, reading: &Reading, most: usize) {
         let of = Some((chat, reading.message));
         if self.of != of || self.tokens > reading.written.len() {
             *self = Self { of, stride: 1, ..Self::default() };
         }
-        for token in self.tokens..reading.written.len() {
+        let end = reading.written.len().min(self.tokens.saturating_add(most));
+        for token in self.tokens..end {
             let heats = picture::token_heats(reading, token);
             match self.rows.last_mut().filter(|_| !token.is_multiple_of(self.stride)) {
                 Some(row) => strongest(row, &heats),
@@ -51,7 +55,7 @@ impl Rows {
                 }
             }
         }
-        self.tokens = reading.written.len();
+        self.tokens = end;
     }
 
     /// Tokens of a row.
@@ -78,7 +82,10 @@ impl Waterfall {
     pub(crate) fn show(&mut self, ui: &mut Ui, store: &Store, reading: &Reading, actions: &mut Vec<Action>) {
         let palette = Palette::of(ui);
         let axis = Axis::new(ui, store, Some(reading));
-        self.rows.update(store.current, reading);
+        self.rows.update(store.current, reading, AT_ONCE);
+        if self.rows.tokens < reading.written.len() {
+            ui.ctx().request_repaint();
+        }
         let Rows { tokens, stride, rows, .. } = &self.rows;
         let (tokens, stride, shown) = (*tokens, *stride, rows.len());
         let answer = (u64::from(reading.message) << 32) | tokens as u64;
@@ -159,7 +166,7 @@ impl Waterfall {
 mod tests {
     use std::sync::Arc;
 
-    use super::{MOST_ROWS, Rows};
+    use super::{AT_ONCE, MOST_ROWS, Rows};
     use crate::desktop::attention::Reading;
     use crate::desktop::messages::Part;
     use crate::desktop::trace_data::{ContextMap, StepTrace};
@@ -175,10 +182,12 @@ mod tests {
             let step =
                 StepTrace::sparse(64 * 64 + token, 64, 2, 2, picks.iter().map(Vec::as_slice), |block| block == 0);
             reading.push(Part::Answer, token..token + 1, Some(Arc::new(step)));
-            rows.update(1, &reading);
+            rows.update(1, &reading, AT_ONCE);
         }
         let mut at_once = Rows::default();
-        at_once.update(1, &reading);
+        at_once.update(1, &reading, AT_ONCE);
+        assert_eq!(at_once.tokens, AT_ONCE);
+        at_once.update(1, &reading, usize::MAX);
         assert_eq!((rows.stride, rows.rows.len(), &rows.rows), (8, 88, &at_once.rows));
         assert!(rows.rows.len() <= MOST_ROWS);
         for (index, row) in rows.rows.iter().enumerate() {

@@ -222,6 +222,12 @@ pub(crate) fn rows_of(galley: &Galley, origin: Pos2, characters: &Range<usize>) 
     rects
 }
 
+/// With a large first letter: messages of the engine begin in the middle of a sentence.
+pub(crate) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// Thousands with commas.
 pub(crate) fn number(value: u32) -> String {
     let digits = value.to_string();

@@ -41,7 +41,7 @@ impl SettingsView {
             }
         });
         ui.add_space(4.0);
-        let height = room(ui, 480.0, 40.0);
+        let height = room(ui, 560.0, 40.0);
         ScrollArea::vertical().max_height(height).min_scrolled_height(height).auto_shrink([false, true]).show(
             ui,
             |ui| match self.tab {
