@@ -40,6 +40,7 @@ impl Window {
             model: Some(ModelChoice::BuiltIn),
             sample: None,
             documents: Vec::new(),
+            pdf: None,
             device: None,
             context: None,
             weights: None,
