@@ -23,7 +23,8 @@ const PIECE: Duration = Duration::from_millis(100);
 pub(super) struct Deadline {
     /// The tokenizer in errors: its file, if it has one of its own.
     pub(super) name: String,
-    pub(super) least: Duration,
+    least: Duration,
+    bytes_a_second: usize,
     missed: AtomicBool,
 }
 
@@ -36,14 +37,14 @@ pub(super) struct Patience {
 
 impl Default for Deadline {
     fn default() -> Self {
-        Self { name: "tokenizer".into(), least: LEAST, missed: AtomicBool::new(false) }
+        Self { name: "tokenizer".into(), least: LEAST, bytes_a_second: BYTES_A_SECOND, missed: AtomicBool::new(false) }
     }
 }
 
 impl Deadline {
     /// The time for a text of so many bytes.
     pub(super) fn patience(&self, bytes: usize) -> Patience {
-        let limit = self.least + Duration::from_secs((bytes / BYTES_A_SECOND) as u64);
+        let limit = self.least + Duration::from_secs((bytes / self.bytes_a_second) as u64);
         Patience { bytes, limit, left: limit }
     }
 
@@ -99,30 +100,30 @@ mod tests {
 
     const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tokenizers/byte_level.json");
 
-    /// The tokenizer of the tests, whose words are cut by `pattern`, with less patience than usual.
-    fn with_pattern(folder: &Path, pattern: &str, least: Duration) -> Tokenizer {
+    /// The tokenizer of the tests, whose words are cut by `pattern`.
+    fn with_pattern(folder: &Path, pattern: &str) -> Tokenizer {
         let mut file: Value = serde_json::from_slice(&std::fs::read(DATA).unwrap()).unwrap();
         let split =
             json!({ "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false });
         let bytes = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false });
         file["pre_tokenizer"] = json!({ "type": "Sequence", "pretokenizers": [split, bytes] });
         std::fs::write(folder.join("tokenizer.json"), file.to_string()).unwrap();
-        let mut tokenizer = Tokenizer::from_folder(folder).unwrap();
-        tokenizer.deadline.least = least;
-        tokenizer
+        Tokenizer::from_folder(folder).unwrap()
     }
 
     #[test]
     fn a_pattern_that_runs_away_is_an_error_in_time() {
         let folder = tempfile::tempdir().unwrap();
         // At each letter it looks through all the rest of the text for what is not there.
-        let tokenizer = with_pattern(folder.path(), "(?=[^\\x00]*\\x00)x|[^\\x00]", Duration::from_millis(300));
+        let mut tokenizer = with_pattern(folder.path(), "(?=[^\\x00]*\\x00)x|[^\\x00]");
+        tokenizer.deadline.least = Duration::from_millis(500);
+        tokenizer.deadline.bytes_a_second = 1_000_000;
         assert_eq!(tokenizer.encode_plain("a few words").unwrap().len(), 11, "short texts are none the worse");
         let text = "a few words ".repeat(20_000);
         let started = Instant::now();
         let error = tokenizer.encode_plain(&text).unwrap_err().to_string();
         assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
-        for part in ["tokenizer.json", "240000 bytes", "12.3 s", "published with the model"] {
+        for part in ["tokenizer.json", "240000 bytes", "0.5 s", "published with the model"] {
             assert!(error.contains(part), "{part:?} in {error}");
         }
         // No second thread is left behind.
@@ -134,7 +135,7 @@ mod tests {
     #[test]
     fn the_limit_grows_with_the_text_and_changes_no_result() {
         let folder = tempfile::tempdir().unwrap();
-        let tokenizer = with_pattern(folder.path(), "\\s+(?!\\S)|\\s?\\S+|\\s+", LEAST);
+        let tokenizer = with_pattern(folder.path(), "\\s+(?!\\S)|\\s?\\S+|\\s+");
         let library = tokenizers::Tokenizer::from_file(folder.path().join("tokenizer.json")).unwrap();
         let text = "The harbour  of Old\tTown, 1911\n\n".repeat(3_000);
         let expected = library.encode(text.as_str(), false).unwrap().get_ids().to_vec();
