@@ -9,6 +9,9 @@
 #                                       driver's compiler is slow, and what uses no cooperative matrices is the same elsewhere
 #     tests/mesa/run.sh PROGRAM ...     a program on that driver, for example target/release/foveal selfcheck
 #
+# How long the first takes has not been measured on an idle machine. Fetching takes a minute or two; the compiler is what takes the
+# rest, some ten seconds of a processor for one kernel of cooperative attention.
+#
 # FOVEAL_MESA_FOLDER: where to unpack, if not target/mesa.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
