@@ -62,6 +62,7 @@ impl Window {
             model: Some(ModelChoice::BuiltIn),
             sample: None,
             documents: Vec::new(),
+            pdf: None,
             device: None,
             context: None,
             weights: None,

@@ -4,7 +4,7 @@
 
 fn main() -> foveal::error::Result<()> {
     let sample = std::env::args().nth(1).map(|path| {
-        let document = foveal::desktop::read_document(path.as_ref())?;
+        let document = foveal::desktop::read_document(path.as_ref(), None)?;
         Ok((document.name, document.text.to_string(), "What is the access code of the amber lighthouse?".to_owned()))
     });
     foveal::desktop::run(foveal::desktop::DesktopOptions {
@@ -13,6 +13,7 @@ fn main() -> foveal::error::Result<()> {
         model: None,
         sample: sample.transpose()?,
         documents: Vec::new(),
+        pdf: None,
         device: None,
         context: None,
         weights: None,

@@ -5,6 +5,7 @@
 //! data, and `<|im_start|>` inside it stays nine characters that open no turn. Source: every token knows the bytes it was made
 //! from, so that a block of the context can be shown as a passage of a document.
 
+mod deadline;
 mod folder;
 mod growth;
 mod token_bytes;
@@ -15,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
+use deadline::{Deadline, Patience};
 use serde_json::Value;
 use token_bytes::{Assembly, TokenBytes};
 use tokenizers::{ModelWrapper, PreTokenizerWrapper};
@@ -71,11 +73,12 @@ pub struct SourcedToken {
 /// Encodes and decodes for one model.
 pub struct Tokenizer {
     /// Finds special tokens in text.
-    trusting: tokenizers::Tokenizer,
+    trusting: Arc<tokenizers::Tokenizer>,
     /// The same, but blind to them.
-    plain: tokenizers::Tokenizer,
+    plain: Arc<tokenizers::Tokenizer>,
     /// The one for text inside a prompt, of vocabularies that put a space before the first word of all and no other.
-    inside: Option<tokenizers::Tokenizer>,
+    inside: Option<Arc<tokenizers::Tokenizer>>,
+    deadline: Deadline,
     bytes: Arc<TokenBytes>,
     special: HashSet<u32>,
     /// Special tokens that must not come out of plain text: all but the one for unknown characters.
@@ -97,10 +100,12 @@ impl Tokenizer {
     /// Reads tokenizer.json and, where they exist, tokenizer_config.json, generation_config.json, config.json and
     /// chat_template.jinja of a Hugging Face folder.
     pub fn from_folder(folder: &Path) -> Result<Self> {
-        guarded(|| {
+        let mut tokenizer = guarded(|| {
             let (tokenizer, settings) = folder::read(folder)?;
             Self::from_parts(tokenizer, settings)
-        })?
+        })??;
+        tokenizer.deadline.name = folder.join("tokenizer.json").display().to_string();
+        Ok(tokenizer)
     }
 
     /// For vocabularies from other files (GGUF).
@@ -134,8 +139,9 @@ impl Tokenizer {
         }
         let mut plain = trusting.clone();
         plain.set_encode_special_tokens(true);
-        let inside = without_first_space(&plain)?;
-        Ok(Self { trusting, plain, inside, bytes, special, forbidden, settings })
+        let inside = without_first_space(&plain)?.map(Arc::new);
+        let (trusting, plain, deadline) = (Arc::new(trusting), Arc::new(plain), Deadline::default());
+        Ok(Self { trusting, plain, inside, deadline, bytes, special, forbidden, settings })
     }
 
     /// What the model's files say beside the vocabulary.
@@ -187,11 +193,11 @@ impl Tokenizer {
 
     /// [`Self::encode_plain`] with the bytes of `text` that each token was made from, without gaps.
     pub fn encode_with_offsets(&self, text: &str) -> Result<Vec<(u32, Range<usize>)>> {
-        self.encode_part(text, true)
+        self.encode_part(text, true, &mut self.deadline.patience(text.len()))
     }
 
     /// The same for a text of which it is known whether a prompt begins with it.
-    fn encode_part(&self, text: &str, begins: bool) -> Result<Vec<(u32, Range<usize>)>> {
+    fn encode_part(&self, text: &str, begins: bool, patience: &mut Patience) -> Result<Vec<(u32, Range<usize>)>> {
         let inside = self.inside.as_ref().unwrap_or(&self.plain);
         // No special token may come out of plain text by another way than the added vocabulary (some models look up whole
         // words first). Words in which that happens are cut after their first character and encoded in two.
@@ -201,8 +207,11 @@ impl Tokenizer {
             for border in cuts.windows(2) {
                 let &[from, to] = border else { continue };
                 let tokenizer = if begins && from == 0 { &self.plain } else { inside };
-                let part = encode(tokenizer, text.get(from..to).unwrap_or_default())?;
-                tokens.extend(part.into_iter().map(|(id, range)| (id, range.start + from..range.end + from)));
+                let part = text.get(from..to).unwrap_or_default();
+                let encoding = self.deadline.encode(tokenizer, part, patience)?;
+                tokens.extend(
+                    tiled(&encoding, part).into_iter().map(|(id, range)| (id, range.start + from..range.end + from)),
+                );
             }
             let known = cuts.len();
             for (_, range) in tokens.iter().filter(|(id, _)| self.forbidden.contains(id)) {
@@ -221,11 +230,13 @@ impl Tokenizer {
 
     /// Token ids of a prompt made of parts, exactly as if it were one text in which the parts that are not trusted are plain.
     pub fn encode_pieces(&self, pieces: &[Piece<'_>], with_bos: bool) -> Result<Vec<SourcedToken>> {
-        let mut prompt = Prompt { tokenizer: self, tokens: Vec::new(), run: String::new(), parts: Vec::new() };
+        let patience = self.deadline.patience(pieces.iter().map(|piece| piece.text.len()).sum());
+        let mut prompt =
+            Prompt { tokenizer: self, tokens: Vec::new(), run: String::new(), parts: Vec::new(), patience };
         for (index, piece) in pieces.iter().enumerate() {
             let mut done = 0;
             if piece.trusted {
-                let encoding = encoding_of(&self.trusting, piece.text)?;
+                let encoding = self.deadline.encode(&self.trusting, piece.text, &mut prompt.patience)?;
                 for (&id, &(start, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
                     if self.forbidden.contains(&id) && start >= done && end <= piece.text.len() {
                         prompt.append(index, done, piece.text.get(done..start).unwrap_or_default());
@@ -275,6 +286,7 @@ struct Prompt<'a> {
     run: String,
     /// For each part of `run`: where it starts there, its piece, and where it starts in the piece.
     parts: Vec<(usize, usize, usize)>,
+    patience: Patience,
 }
 
 impl Prompt<'_> {
@@ -286,7 +298,7 @@ impl Prompt<'_> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        for (id, range) in self.tokenizer.encode_part(&self.run, self.tokens.is_empty())? {
+        for (id, range) in self.tokenizer.encode_part(&self.run, self.tokens.is_empty(), &mut self.patience)? {
             let at = self.parts.partition_point(|part| part.0 <= range.start).saturating_sub(1);
             let Some(&(part_start, piece, piece_start)) = self.parts.get(at) else { continue };
             let part_end = self.parts.get(at + 1).map_or(self.run.len(), |part| part.0);
@@ -327,14 +339,8 @@ fn forget_first(steps: &mut Value) -> bool {
     found
 }
 
-fn encoding_of(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<tokenizers::Encoding> {
-    guarded(|| tokenizer.encode(text, false))?
-        .map_err(|error| tokenizer_error(error.to_string(), "The text cannot be encoded with this model's tokenizer"))
-}
-
 /// Ids with byte ranges that tile the text: spaces that some tokenizers leave out of their offsets belong to the following token.
-fn encode(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Vec<(u32, Range<usize>)>> {
-    let encoding = encoding_of(tokenizer, text)?;
+fn tiled(encoding: &tokenizers::Encoding, text: &str) -> Vec<(u32, Range<usize>)> {
     let mut done = 0;
     let mut tokens: Vec<(u32, Range<usize>)> = Vec::with_capacity(encoding.len());
     for (&id, &(_, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
@@ -348,7 +354,7 @@ fn encode(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Vec<(u32, Ran
     if let Some(last) = tokens.last_mut() {
         last.1.end = text.len();
     }
-    Ok(tokens)
+    tokens
 }
 
 /// Decodes an answer token by token. What it returned never changes: bytes of an unfinished character are held back.

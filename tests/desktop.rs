@@ -9,6 +9,7 @@ mod end_to_end; // the real program on a screen of its own
 mod frames; // cost of a frame
 mod keyboard; // everything without the mouse
 mod manners; // when things do not go straight
+mod pdf; // PDF files, good and harmful
 mod reach; // files dropped, zoom, marks, devices, settings
 mod real_engine; // the window with a real model
 mod shots; // pictures to look at, when asked for

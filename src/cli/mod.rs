@@ -13,6 +13,8 @@ mod common;
 mod devices;
 mod generate;
 mod inspect;
+#[cfg(feature = "desktop")]
+mod pdf_text;
 mod quantize;
 mod recall;
 mod score;
@@ -63,6 +65,9 @@ enum Command {
     Quantize(quantize::QuantizeArguments),
     /// Log-probability of every token of a text
     Score(score::ScoreArguments),
+    /// Write the text of a PDF file
+    #[cfg(feature = "desktop")]
+    PdfText(pdf_text::PdfTextArguments),
 }
 
 /// Parses the command line, runs the command, and says what went wrong.
@@ -93,6 +98,8 @@ fn run(arguments: Arguments, terminal: &mut Terminal) -> Result<ExitCode> {
         Some(Command::Recall(arguments)) => recall::run(&arguments, terminal),
         Some(Command::Quantize(arguments)) => quantize::run(&arguments, terminal),
         Some(Command::Score(arguments)) => score::run(&arguments, terminal),
+        #[cfg(feature = "desktop")]
+        Some(Command::PdfText(arguments)) => pdf_text::run(&arguments, terminal),
     }
 }
 

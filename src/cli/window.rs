@@ -6,7 +6,7 @@ use super::chat::ChatArguments;
 use crate::built_in;
 use crate::desktop::messages::{CacheForm, ModelChoice, WeightForm};
 use crate::desktop::model_engine::{ModelEngineOptions, model_engine};
-use crate::desktop::{self, DesktopOptions};
+use crate::desktop::{self, DesktopOptions, PdfReader};
 use crate::error::Result;
 use crate::gpu::Faults;
 use crate::ops::CacheFormat;
@@ -32,6 +32,8 @@ pub(super) fn run(arguments: &ChatArguments) -> Result<ExitCode> {
         model: choice,
         sample: Some((sample.name.to_owned(), sample.text.to_owned(), question)),
         documents: arguments.document_paths().to_vec(),
+        // Whatever program this is, it knows the command.
+        pdf: std::env::current_exe().ok().map(PdfReader::new),
         device: arguments.device_name().map(str::to_owned),
         context: load.context.and_then(|tokens| u32::try_from(tokens).ok()),
         weights: load.quantize.map(|recipe| if recipe.bits == 4 { WeightForm::Q4 } else { WeightForm::Q8 }),

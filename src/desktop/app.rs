@@ -13,6 +13,7 @@ use super::history::History;
 use super::letters::Letters;
 use super::log::Log;
 use super::messages::{CacheForm, Command, ModelChoice, WeightForm};
+use super::pdf::PdfReader;
 use super::store::{Action, ChatId, ChatSettings, Dialog, Document, Effect, Given, Notice, Settings, Store};
 use super::views::{Views, picture};
 use super::workers::{self, Job, Reply, Writer};
@@ -38,6 +39,8 @@ pub struct DesktopOptions {
     pub sample: Option<(String, String, String)>,
     /// Documents to attach at once.
     pub documents: Vec<PathBuf>,
+    /// What reads PDF files; without it they are refused.
+    pub pdf: Option<PdfReader>,
     /// The device, for this run.
     pub device: Option<String>,
     /// Tokens of context, for this run.
@@ -110,7 +113,7 @@ impl App {
         reply.spawn("Reading chats", move |reply| reply.send(Action::HistoryRead(Box::new(all.read_all()))));
         // A window that is opened again has them on its chat.
         if !options.documents.is_empty() && options.reopened.is_none() {
-            workers::read_files(&reply, options.documents.clone());
+            workers::read_files(&reply, options.documents.clone(), options.pdf.clone());
         }
         let mut app = Self {
             store,
@@ -315,7 +318,7 @@ impl App {
             }
             Effect::PickModel { folder } => workers::pick_model(&self.reply, folder),
             Effect::PickDocuments => workers::pick_documents(&self.reply),
-            Effect::ReadFiles(paths) => workers::read_files(&self.reply, paths),
+            Effect::ReadFiles(paths) => workers::read_files(&self.reply, paths, self.options.pdf.clone()),
             Effect::ExportText { name, text } => self.save(&name, move || Ok(text.into_bytes())),
             Effect::ExportTrace => {
                 if let Some(export) = TraceExport::new(&self.store) {

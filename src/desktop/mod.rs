@@ -17,6 +17,7 @@ mod log;
 pub mod messages;
 pub mod model_engine;
 pub mod opening;
+mod pdf;
 mod run;
 pub mod store;
 pub mod theme;
@@ -25,5 +26,7 @@ mod views;
 mod workers;
 
 pub use app::{App, ChatChange, DesktopOptions};
+pub use pdf::PdfReader;
+pub(crate) use pdf::extract as extract_pdf;
 pub use run::run;
 pub use workers::read_document;

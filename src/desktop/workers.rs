@@ -12,11 +12,12 @@ use super::attention::Reading;
 use super::engine::Wake;
 use super::history::History;
 use super::messages::{DocumentId, ModelChoice};
+use super::pdf::PdfReader;
 use super::store::{Action, Chat, ChatId, Document, Notice, Settings};
 use crate::error::{Error, Result};
 
 /// Largest document file.
-const MOST_BYTES: u64 = 32 << 20;
+pub(super) const MOST_BYTES: u64 = 32 << 20;
 /// Time in which changes of a chat are gathered before it is written.
 const DEBOUNCE: Duration = Duration::from_secs(1);
 /// Nobody closes a dialog faster than this.
@@ -54,7 +55,7 @@ impl Reply {
         }
     }
 
-    /// Runs work on its own thread; a panic in it (some PDF files) becomes a notice.
+    /// Runs work on its own thread; a panic in it becomes a notice.
     pub(crate) fn spawn(&self, name: &str, work: impl FnOnce(&Self) + Send + 'static) {
         let reply = self.clone();
         let title = format!("{name} failed");
@@ -143,10 +144,10 @@ fn write_all(history: &History, jobs: &Receiver<Job>, reply: &Reply) {
 }
 
 /// Reads files as documents, one after the other.
-pub(crate) fn read_files(reply: &Reply, paths: Vec<PathBuf>) {
+pub(crate) fn read_files(reply: &Reply, paths: Vec<PathBuf>, pdf: Option<PdfReader>) {
     reply.spawn("Reading a document", move |reply| {
         for path in paths {
-            match read_document(&path) {
+            match read_document(&path, pdf.as_ref()) {
                 Ok(document) => reply.send(Action::DocumentRead(document)),
                 Err(error) => {
                     reply.send(Action::Tell(Notice::Problem("The document cannot be read".into(), error.to_string())));
@@ -156,8 +157,8 @@ pub(crate) fn read_files(reply: &Reply, paths: Vec<PathBuf>) {
     });
 }
 
-/// Reads text, Markdown, source code, or the text of a PDF.
-pub fn read_document(path: &Path) -> Result<Document> {
+/// Reads text, Markdown, source code, or the text of a PDF where there is something to read it with.
+pub fn read_document(path: &Path, pdf: Option<&PdfReader>) -> Result<Document> {
     let name = path.file_name().map_or_else(|| "document".into(), |name| name.to_string_lossy().into_owned());
     let refused = |problem: String, advice: &str| Error::File { path: path.to_owned(), problem, advice: advice.into() };
     let data = std::fs::metadata(path).map_err(|error| Error::io(path, &error, "Check the path"))?;
@@ -170,9 +171,9 @@ pub fn read_document(path: &Path) -> Result<Document> {
     }
     let bytes = std::fs::read(path).map_err(|error| Error::io(path, &error, "Check the rights of the file"))?;
     let text = if bytes.starts_with(b"%PDF") {
-        pdf_extract::extract_text_from_mem(&bytes).map_err(|error| {
-            refused(format!("the PDF has no text that can be read ({error})"), "Save it as text first")
-        })?
+        drop(bytes);
+        let pdf = pdf.ok_or_else(|| refused("PDF files are not read here".into(), "Save it as text first"))?;
+        pdf.read(path)?
     } else {
         decode(&bytes).ok_or_else(|| {
             refused("it is not text".into(), "Attach text, Markdown, source code, or a PDF that holds text")

@@ -12,19 +12,21 @@
 //! Each leaves its row as the integers that the next multiplies. It needs quantised weights whose activations are rounded
 //! ([`crate::ops::MatvecForm`]); every other step, and every other device, takes the separate ops of `forward.rs`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
+use std::thread::{Scope, ScopedJoinHandle};
 
 use super::config::ModelConfig;
 use super::forward::{Layer, Model, Step};
 use super::linear::Linear;
-use crate::error::Result;
-use crate::gpu::{Gpu, Recorder, Tensor};
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, Recorder, Tensor, compiled};
 use crate::kv_cache::KvCache;
 use crate::ops::matvec_add::{MatvecAdd, MatvecAddArgs};
 use crate::ops::matvec_rope_and_store::{MatvecRopeAndStore, MatvecRopeAndStoreArgs};
 use crate::ops::{
-    CacheFormat, HeadShape, Matrix, MatvecNormed, MatvecSwiglu, OUTPUTS, QuantizeRow, RoundedRow, RowLayout, swiglu,
+    CacheFormat, Matrix, MatvecNormed, MatvecSwiglu, OUTPUTS, QuantizeRow, RoundedRow, RowLayout, swiglu,
 };
 use crate::weights::Format;
 
@@ -50,59 +52,100 @@ enum Qkv {
 /// Kernels for the parts of a linear map, in order.
 type Projection = Vec<Arc<MatvecNormed>>;
 
-/// Kernels by width and format, and by the layout that they leave where they leave one.
-#[derive(Default)]
-struct Compiled {
-    normed: HashMap<(usize, Format), Arc<MatvecNormed>>,
-    stored: HashMap<(usize, Format), Arc<MatvecRopeAndStore>>,
-    swiglu: HashMap<(usize, Format, RowLayout), Arc<MatvecSwiglu>>,
-    add: HashMap<(usize, Format, RowLayout), Arc<MatvecAdd>>,
+/// Width and format of the weights that a kernel reads.
+type Weights = (usize, Format);
+
+/// Which kernels a model needs, before any is compiled.
+struct Plan {
+    first: RowLayout,
+    layers: Vec<PlannedLayer>,
+    head: Vec<Weights>,
 }
 
-/// The value of `key`, made if it is not there yet.
-fn once<K: std::hash::Hash + Eq, V>(
-    map: &mut HashMap<K, Arc<V>>,
-    key: K,
-    make: impl FnOnce() -> Result<V>,
-) -> Result<Arc<V>> {
-    if let Some(known) = map.get(&key) {
-        return Ok(Arc::clone(known));
-    }
-    let made = Arc::new(make()?);
-    map.insert(key, Arc::clone(&made));
-    Ok(made)
+struct PlannedLayer {
+    qkv: PlannedQkv,
+    attention_out: (Weights, RowLayout),
+    gate_up: (Weights, RowLayout),
+    down: (Weights, RowLayout),
 }
 
-impl Compiled {
-    fn projection(&mut self, gpu: &Gpu, linear: &Linear, epsilon: f32) -> Result<Projection> {
-        let make = |matrix: &Matrix| {
-            let key = (matrix.cols, matrix.format);
-            once(&mut self.normed, key, || MatvecNormed::new(gpu, key, epsilon))
-        };
-        linear.matrices().map(make).collect()
-    }
+enum PlannedQkv {
+    Stored(Weights),
+    Separate(Vec<Weights>),
+}
 
-    fn qkv(&mut self, gpu: &Gpu, linear: &Linear, kv: CacheFormat, config: &ModelConfig) -> Result<Qkv> {
-        let (heads, epsilon) = (config.heads, config.epsilon);
-        match single(linear) {
-            Some(matrix) if kv == CacheFormat::F16 => {
-                let key = (matrix.cols, matrix.format);
-                let make = || MatvecRopeAndStore::new(gpu, key, heads, epsilon);
-                Ok(Qkv::Stored(once(&mut self.stored, key, make)?))
-            }
-            _ => Ok(Qkv::Separate(self.projection(gpu, linear, epsilon)?)),
+fn weights(matrix: &Matrix) -> Weights {
+    (matrix.cols, matrix.format)
+}
+
+fn parts(linear: &Linear) -> Vec<Weights> {
+    linear.matrices().map(weights).collect()
+}
+
+impl Plan {
+    /// `None` where the weights do not allow it.
+    fn new(config: &ModelConfig, kv: CacheFormat, layers: &[Layer], head: &Linear) -> Option<Self> {
+        let widths = [config.hidden_size, config.intermediate_size, config.heads.head_dim];
+        let head_layout = layout(head)?;
+        if widths.iter().any(|width| !width.is_multiple_of(OUTPUTS)) {
+            return None;
         }
+        let mut planned = Vec::with_capacity(layers.len());
+        for (index, layer) in layers.iter().enumerate() {
+            // Every part must read integers, also the one that attention writes for.
+            layout(&layer.qkv)?;
+            layout(&layer.attention_out)?;
+            let next = layers.get(index + 1).map_or(Some(head_layout), |next| layout(&next.qkv))?;
+            planned.push(PlannedLayer {
+                qkv: match single(&layer.qkv) {
+                    Some(matrix) if kv == CacheFormat::F16 => PlannedQkv::Stored(weights(matrix)),
+                    _ => PlannedQkv::Separate(parts(&layer.qkv)),
+                },
+                attention_out: (weights(single(&layer.attention_out)?), layout(&layer.gate_up)?),
+                gate_up: (weights(single(&layer.gate_up)?), layout(&layer.down)?),
+                down: (weights(single(&layer.down)?), next),
+            });
+        }
+        let first = layers.first().and_then(|layer| layout(&layer.qkv)).unwrap_or(head_layout);
+        Some(Self { first, layers: planned, head: parts(head) })
     }
 
-    fn add(&mut self, gpu: &Gpu, matrix: &Matrix, out: RowLayout) -> Result<Arc<MatvecAdd>> {
-        let key = (matrix.cols, matrix.format);
-        once(&mut self.add, (key.0, key.1, out), || MatvecAdd::new(gpu, key, out))
+    fn stored(&self) -> impl Iterator<Item = Weights> {
+        self.layers.iter().filter_map(|layer| match layer.qkv {
+            PlannedQkv::Stored(weights) => Some(weights),
+            PlannedQkv::Separate(_) => None,
+        })
     }
 
-    fn swiglu(&mut self, gpu: &Gpu, matrix: &Matrix, out: RowLayout, epsilon: f32) -> Result<Arc<MatvecSwiglu>> {
-        let key = (matrix.cols, matrix.format);
-        once(&mut self.swiglu, (key.0, key.1, out), || MatvecSwiglu::new(gpu, key, out, epsilon))
+    fn normed(&self) -> impl Iterator<Item = Weights> {
+        let separate = self.layers.iter().filter_map(|layer| match &layer.qkv {
+            PlannedQkv::Stored(_) => None,
+            PlannedQkv::Separate(parts) => Some(parts),
+        });
+        separate.flatten().chain(&self.head).copied()
     }
+}
+
+/// Kernels by what they are planned for, each once.
+type Table<K, V> = HashMap<K, Arc<V>>;
+type Threads<'scope, K, V> = HashMap<K, ScopedJoinHandle<'scope, Result<V>>>;
+
+/// Starts a thread for each kernel: compilers take one kernel a thread.
+fn compile_each<'scope, K: Copy + Eq + Hash + Send + 'scope, V: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    wanted: impl Iterator<Item = K>,
+    make: impl Fn(K) -> Result<V> + Copy + Send + 'scope,
+) -> Threads<'scope, K, V> {
+    let wanted: HashSet<K> = wanted.collect();
+    wanted.into_iter().map(|key| (key, scope.spawn(move || make(key)))).collect()
+}
+
+fn finished<K: Eq + Hash, V>(threads: Threads<'_, K, V>) -> Result<Table<K, V>> {
+    threads.into_iter().map(|(key, thread)| Ok((key, Arc::new(compiled(thread)?)))).collect()
+}
+
+fn of<K: Eq + Hash, V>(table: &Table<K, V>, key: &K) -> Result<Arc<V>> {
+    table.get(key).cloned().ok_or_else(|| Error::shape("fused step", "a compiled kernel", "none"))
 }
 
 /// The only matrix of a linear map, in one piece.
@@ -128,37 +171,37 @@ impl FusedDecode {
         layers: &[Layer],
         head: &Linear,
     ) -> Result<Option<Self>> {
-        let HeadShape { head_dim, .. } = config.heads;
-        let widths = [config.hidden_size, config.intermediate_size, head_dim];
-        let Some(head_layout) = layout(head) else { return Ok(None) };
-        if widths.iter().any(|width| !width.is_multiple_of(OUTPUTS)) {
-            return Ok(None);
-        }
-        let mut compiled = Compiled::default();
-        let mut fused = Vec::with_capacity(layers.len());
-        let mut first = None;
-        for (index, layer) in layers.iter().enumerate() {
-            let next = layers.get(index + 1).map_or(Some(head_layout), |next| layout(&next.qkv));
-            let (Some(attention_out), Some(gate_up), Some(down)) =
-                (single(&layer.attention_out), single(&layer.gate_up), single(&layer.down))
-            else {
-                return Ok(None);
-            };
-            let layouts = [&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down].map(layout);
-            let ([Some(qkv), Some(_), Some(to_gate), Some(to_down)], Some(next)) = (layouts, next) else {
-                return Ok(None);
-            };
-            first.get_or_insert(qkv);
-            fused.push(FusedLayer {
-                qkv: compiled.qkv(gpu, &layer.qkv, kv, config)?,
-                attention_out: compiled.add(gpu, attention_out, to_gate)?,
-                gate_up: compiled.swiglu(gpu, gate_up, to_down, config.epsilon)?,
-                down: compiled.add(gpu, down, next)?,
-            });
-        }
-        let first = QuantizeRow::new(gpu, first.unwrap_or(head_layout))?;
-        let head = compiled.projection(gpu, head, config.epsilon)?;
-        Ok(Some(Self { first, layers: fused, head }))
+        let Some(plan) = Plan::new(config, kv, layers, head) else { return Ok(None) };
+        let (heads, epsilon) = (config.heads, config.epsilon);
+        let (first, stored, normed, swiglu, add) = std::thread::scope(|scope| {
+            let first = scope.spawn(|| QuantizeRow::new(gpu, plan.first));
+            let adding = plan.layers.iter().flat_map(|layer| [layer.attention_out, layer.down]);
+            let gates = plan.layers.iter().map(|layer| layer.gate_up);
+            let stored =
+                compile_each(scope, plan.stored(), move |key| MatvecRopeAndStore::new(gpu, key, heads, epsilon));
+            let normed = compile_each(scope, plan.normed(), move |key| MatvecNormed::new(gpu, key, epsilon));
+            let swiglu = compile_each(scope, gates, move |(key, out)| MatvecSwiglu::new(gpu, key, out, epsilon));
+            let add = compile_each(scope, adding, move |(key, out)| MatvecAdd::new(gpu, key, out));
+            let (stored, normed) = (finished(stored)?, finished(normed)?);
+            Ok::<_, Error>((compiled(first)?, stored, normed, finished(swiglu)?, finished(add)?))
+        })?;
+        let projection = |parts: &[Weights]| parts.iter().map(|part| of(&normed, part)).collect::<Result<Projection>>();
+        let fused = |layer: &PlannedLayer| {
+            Ok(FusedLayer {
+                qkv: match &layer.qkv {
+                    PlannedQkv::Stored(weights) => Qkv::Stored(of(&stored, weights)?),
+                    PlannedQkv::Separate(parts) => Qkv::Separate(projection(parts)?),
+                },
+                attention_out: of(&add, &layer.attention_out)?,
+                gate_up: of(&swiglu, &layer.gate_up)?,
+                down: of(&add, &layer.down)?,
+            })
+        };
+        Ok(Some(Self {
+            first,
+            layers: plan.layers.iter().map(fused).collect::<Result<_>>()?,
+            head: projection(&plan.head)?,
+        }))
     }
 }
 

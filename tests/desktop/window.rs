@@ -122,6 +122,7 @@ impl Window {
             model: Some(ModelChoice::BuiltIn),
             sample: Some(("Logbook.txt".into(), logbook(110), QUESTION.into())),
             documents: Vec::new(),
+            pdf: Some(foveal::desktop::PdfReader::new(env!("CARGO_BIN_EXE_foveal").into())),
             device: None,
             context: None,
             weights: None,

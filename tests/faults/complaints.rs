@@ -60,6 +60,7 @@ fn a_late_complaint_is_an_error_once_and_leaves_nothing_behind() {
                 met += told;
             }
             assert!(met >= 4, "{}: {met} of 6 complaints were met", point.name());
+            eprintln!("{budget:?} a submit, {}: {met} of 6 complaints met, each an error once", point.name());
         }
     }
 }

@@ -3,10 +3,14 @@
 # and Dawn accepts it. Debian's packages of it are unpacked in a folder of their own, C library included, and nothing is
 # installed. Needs apt and Debian's archive key; says so and ends well where they are not, unless FOVEAL_MESA=required.
 #
-#     tests/mesa/run.sh                 the operations, Dawn
+#     tests/mesa/run.sh                 the operations that have cooperative matrices, on the device with everything; Dawn
 #     tests/mesa/run.sh --dawn          Dawn alone
-#     tests/mesa/run.sh --all           whole models and faults too, which takes the better part of an hour on two cores
+#     tests/mesa/run.sh --all           every operation in every variant, whole models and faults too, which takes long: this
+#                                       driver's compiler is slow, and what uses no cooperative matrices is the same elsewhere
 #     tests/mesa/run.sh PROGRAM ...     a program on that driver, for example target/release/foveal selfcheck
+#
+# How long the first takes has not been measured on an idle machine. Fetching takes a minute or two; the compiler is what takes the
+# rest, some ten seconds of a processor for one kernel of cooperative attention.
 #
 # FOVEAL_MESA_FOLDER: where to unpack, if not target/mesa.
 set -euo pipefail
@@ -55,10 +59,13 @@ if [ ! -f "$mesa/driver.json" ] && { [ ! -f "$key" ] || ! (fetch); }; then
     exec tests/dawn/run.sh
 fi
 
-parts=(ops::)
+# The tests of the kernels in shaders/coop, and of what they read.
+parts=(matmul::matches attend_dense::prefill attend_sparse::prefill attend_sparse::real score_blocks::prefill score_blocks::real
+    tile_cache::matches)
+variants=1
 case "${1:-}" in
 --dawn) parts=() && shift ;;
---all) parts+=(cache_format forward faults) && shift ;;
+--all) parts=(ops:: cache_format forward faults) && variants=99 && shift ;;
 esac
 newer=(env "VK_DRIVER_FILES=$mesa/driver.json" "$libraries/$loader" --library-path "$libraries")
 if [ $# -gt 0 ]; then
@@ -68,7 +75,7 @@ if [ ${#parts[@]} -gt 0 ]; then
     echo "== the operations, cooperative matrices too"
     built=$(cargo test --locked --no-run --test integration --message-format=json)
     tests=$(sed -n 's/.*"executable":"\([^"]*integration[^"]*\)".*/\1/p' <<<"$built")
-    "${newer[@]}" "$tests" "${parts[@]}"
+    FOVEAL_TEST_VARIANTS=$variants "${newer[@]}" "$tests" "${parts[@]}"
 fi
 echo "== Dawn"
 DAWN_NODE="${newer[*]} $(command -v node)" FOVEAL_DAWN=required tests/dawn/run.sh
