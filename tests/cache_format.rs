@@ -14,8 +14,9 @@ use foveal::open::ModelFiles;
 use foveal::ops::CacheFormat;
 use foveal::session::Session;
 
-use crate::forward::{cpu_session, folder, gpu_session, token_ids};
+use crate::forward::{cpu_session, folder, gpu_session};
 use crate::harness::gpu_variants;
+use crate::pytorch::token_ids;
 
 fn options(kv: CacheFormat, chunk: Option<usize>) -> LoadOptions {
     LoadOptions { context: Some(1024), chunk, kv, ..Default::default() }

@@ -10,7 +10,8 @@ use foveal::ops::CacheFormat;
 use foveal::session::Session;
 use foveal::weights::quantize::Recipe;
 
-use crate::forward::{folder, gpu_session, token_ids};
+use crate::forward::{folder, gpu_session};
+use crate::pytorch::token_ids;
 
 /// A device whose steps multiply 8-bit activations, which software adapters leave out because they gain nothing, or one
 /// whose steps do not.

@@ -14,11 +14,12 @@ mod cli; // the program itself: every command, every kind of bad input
 #[cfg(feature = "desktop")]
 mod desktop; // the window through its accessible names, against a scripted engine
 mod faults; // lost devices, no memory, overflow, long use
-mod forward; // whole models against PyTorch, twins and themselves
+mod forward; // whole models, one way of computing against another
 mod fused_decode; // one token in few dispatches against the separate ops
 mod marks; // pinned and excluded blocks in a conversation
 mod ops; // every op against its CPU twin, in each variant
 mod published; // folders as MiniCPM4 and 4.1 are published
+mod pytorch; // whole models against PyTorch
 mod shaders; // every kernel in every variant, as WGSL, SPIR-V, MSL and HLSL
 mod text; // tokenizer, chat template, sampler
 mod tidy; // the rules of the house

@@ -1,7 +1,7 @@
 """The tiny checkpoints that oracle.py writes in the quantised formats: MLX and GPTQ folders, and GGUF files.
 
 Each case is written from the definition of its format, and its expected log-probabilities are those of the dequantised
-weights. So `tests/forward.rs` compares reading, packing, kernels and model at once. GGUF files are written by the official
+weights. So `tests/pytorch.rs` compares reading, packing, kernels and model at once. GGUF files are written by the official
 package (pip install gguf==0.19.0), which quantises the simple types; blocks of K types are random bits with sound scales, as
 it cannot quantise those.
 
