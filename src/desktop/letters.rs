@@ -80,8 +80,11 @@ mod tests {
         let context = Context::default();
         theme::set_fonts(&context);
         let frame = |draw: &mut dyn FnMut(&Context)| {
-            let output = context.run_ui(RawInput::default(), |ui| draw(ui.ctx()));
-            output.textures_delta.set.len()
+            let mut output = context.run_ui(RawInput::default(), |ui| draw(ui.ctx()));
+            let changed = output.textures_delta.set.len();
+            // egui wants to be told that nobody draws them.
+            output.textures_delta.clear();
+            changed
         };
         frame(&mut |_| {});
         let mut letters = Letters::default();
@@ -94,7 +97,8 @@ mod tests {
         for font in theme::text_fonts() {
             let mut job = LayoutJob::default();
             for shift in 0..24 {
-                let text = "The Quick Brown Fox, (9.5 %) jumps!\n";
+                // No brackets at digits: the font has others for these.
+                let text = "The Quick Brown Fox, 9.5 %, jumps!\n";
                 job.append(text, shift as f32 / 24.0, TextFormat::simple(font.clone(), Color32::WHITE));
             }
             let changed = frame(&mut |context| drop(context.fonts_mut(|fonts| fonts.layout_job(job.clone()))));

@@ -2,8 +2,8 @@
 //! and the table of blocks that says the same in words.
 
 use egui::{
-    Align2, ColorImage, Key, Rect, RichText, Role, Sense, Stroke, TextureHandle, TextureOptions, Ui, WidgetInfo, pos2,
-    vec2,
+    Align2, Color32, ColorImage, Key, Rect, RichText, Role, Sense, Stroke, TextureHandle, TextureOptions, Ui,
+    WidgetInfo, pos2, vec2,
 };
 use egui_extras::{Column, TableBuilder};
 
@@ -289,16 +289,16 @@ fn export(ui: &mut Ui, store: &Store, actions: &mut Vec<Action>) {
 
 pub(crate) fn texture(ui: &Ui, name: &str, palette: &Palette, rows: &[Vec<f32>]) -> TextureHandle {
     let width = rows.first().map_or(1, Vec::len).max(1);
-    let mut image = ColorImage::filled([width, rows.len().max(1)], palette.heat(0.0));
+    // Tens of thousands of pixels a frame: their colours are mixed once, in more steps than an eye sees.
+    let colours: [Color32; 256] = std::array::from_fn(|step| palette.heat(step as f32 / 255.0));
+    let mut image = ColorImage::filled([width, rows.len().max(1)], colours[0]);
     for (pixel, heat) in image.pixels.iter_mut().zip(rows.iter().flatten()) {
-        if *heat > 0.0 {
-            *pixel = palette.heat(*heat);
-        }
+        *pixel = colours[(heat.clamp(0.0, 1.0) * 255.0) as usize & 255];
     }
     ui.ctx().load_texture(name, image, TextureOptions::NEAREST)
 }
 
 pub(crate) fn image(ui: &Ui, texture: &TextureHandle, area: Rect) {
     let whole = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
-    ui.painter().image(texture.id(), area, whole, egui::Color32::WHITE);
+    ui.painter().image(texture.id(), area, whole, Color32::WHITE);
 }
