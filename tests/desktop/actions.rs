@@ -374,6 +374,19 @@ fn what_is_typed_anywhere_goes_to_the_message() {
 }
 
 #[test]
+fn words_and_enter_that_come_in_one_frame_are_sent() {
+    let mut window = quick();
+    window.harness.get_by_label("Message").focus();
+    window.settle();
+    window.harness.event(egui::Event::Text("hello".into()));
+    window.key(Modifiers::NONE, Key::Enter);
+    window.until(|store| store.work.is_none());
+    let chat = window.store().chat().unwrap();
+    assert_eq!(chat.path()[0].text, "hello");
+    assert_eq!(window.store().draft.text, "");
+}
+
+#[test]
 fn everything_that_can_be_pressed_has_a_name() {
     let mut window = quick();
     window.ask_sample();

@@ -36,7 +36,8 @@ impl CommandPalette {
         let moved =
             ui.input(|input| i32::from(input.key_pressed(Key::ArrowDown)) - i32::from(input.key_pressed(Key::ArrowUp)));
         self.chosen = self.chosen.saturating_add_signed(moved as isize).min(found.len().saturating_sub(1));
-        let enter = ui.input(|input| input.key_pressed(Key::Enter));
+        // What is typed into the frame that opens this misses the field, and so would mean another command.
+        let enter = !just_opened && ui.input(|input| input.key_pressed(Key::Enter));
         ui.add_space(theme::GAP);
         let palette = Palette::of(ui);
         // Below the bar at the top and the field.
