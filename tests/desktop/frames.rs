@@ -223,8 +223,8 @@ fn a_long_document_scrolls() {
     }
 }
 
-#[test]
-fn a_very_long_answer_costs_no_more() {
+/// A window with an answer of 20,000 words.
+fn with_a_long_answer() -> Window {
     let mut window = Window::ready(Script { answer: Some(answer(20_000)), ..Script::instant() });
     let mut settings = window.store().chat().unwrap().settings.clone();
     settings.sampling.max_tokens = 100_000;
@@ -232,6 +232,12 @@ fn a_very_long_answer_costs_no_more() {
     window.type_into("Message", "tell me everything");
     window.click("Send");
     window.until(|store| store.work.is_none());
+    window
+}
+
+#[test]
+fn a_very_long_answer_costs_no_more() {
+    let mut window = with_a_long_answer();
     let mut times: Vec<Duration> = (0..60).map(|_| frame(&mut window)).collect();
     times.sort();
     println!("20,000 words: median {:?}, most {:?}", times[30], times[59]);
@@ -242,13 +248,7 @@ fn a_very_long_answer_costs_no_more() {
 /// end stays in sight while the rest is laid out.
 #[test]
 fn a_long_chat_is_laid_out_a_little_in_each_frame() {
-    let mut window = Window::ready(Script { answer: Some(answer(20_000)), ..Script::instant() });
-    let mut settings = window.store().chat().unwrap().settings.clone();
-    settings.sampling.max_tokens = 100_000;
-    window.app().act(Action::ChatSettings(Box::new(settings)));
-    window.type_into("Message", "tell me everything");
-    window.click("Send");
-    window.until(|store| store.work.is_none());
+    let mut window = with_a_long_answer();
     let chat = window.store().current;
     let mut most = [Duration::MAX; 2];
     // Of two rounds the faster counts.
