@@ -109,35 +109,56 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
         "coop/score_blocks" => {
             sparse_sets(false).into_iter().filter(|set| value(set, "GROUP").is_multiple_of(value(set, "M"))).collect()
         }
-        "coop/attend_sparse" => {
-            let passes = [(true, 4), (false, 1)]
-                .map(|(forced, tokens)| with(attend_coop_sets(forced, tokens), &[("FORCED", Bool(forced))]));
-            passes.concat()
-        }
-        "coop/attend_dense" => attend_coop_sets(true, 4),
+        "coop/attend_sparse" | "coop/attend_dense" => attend_coop_sets(),
+        "coop/attend_chosen" => attend_chosen_sets(),
         _ => return None,
     })
 }
 
-/// For workgroups of so many tokens, that share what is staged or have each their own.
-fn attend_coop_sets(staged: bool, tokens: u32) -> Vec<Constants> {
+/// For workgroups of four tokens.
+fn attend_coop_sets() -> Vec<Constants> {
     let mut sets: Vec<Constants> = sparse_sets(false).into_iter().filter(|set| value(set, "GROUP") <= 16).collect();
     for set in &mut sets {
-        let (keys, head_dim, side) = (value(set, "KEYS"), value(set, "HEAD_DIM"), value(set, "M"));
-        let lanes = tokens * value(set, "SUBGROUP");
-        let padded = (keys * (head_dim / 4 + 2)).max(head_dim * (keys / 4 + 2));
-        let (stage, loads) = if staged { (padded, (keys * head_dim / 4).div_ceil(lanes)) } else { (1, 0) };
-        let early = u32::from(!staged);
+        let (keys, head_dim) = (value(set, "KEYS"), value(set, "HEAD_DIM"));
+        let lanes = 4 * value(set, "SUBGROUP");
         let numbers = [
-            ("TOKENS", tokens),
-            ("STAGE", stage),
-            ("LOADS", loads),
-            ("STAGED", 1 - early),
-            ("DIRECT", early),
-            ("EARLY", early),
-            ("LATE", keys / side - early),
+            ("TOKENS", 4),
+            ("SLOT_TILES", keys / value(set, "M")),
+            ("STAGE", (keys * (head_dim / 4 + 2)).max(head_dim * (keys / 4 + 2))),
+            ("LOADS", (keys * head_dim / 4).div_ceil(lanes)),
         ];
         set.extend(numbers.map(|(name, number)| (name, U32(number))));
+    }
+    sets
+}
+
+/// For tiles as wide as a block, shared by as many subgroups as divide them.
+fn attend_chosen_sets() -> Vec<Constants> {
+    let mut sets: Vec<Constants> = sparse_sets(false).into_iter().filter(|set| value(set, "GROUP") <= 16).collect();
+    for set in &mut sets {
+        let (keys, head_dim, side) = (value(set, "BLOCK"), value(set, "HEAD_DIM"), value(set, "M"));
+        let (slot_tiles, depths, part) = (keys / side, head_dim / side, if head_dim % keys == 0 { keys } else { 32 });
+        let split = [4, 2, 1].into_iter().find(|split| slot_tiles % split == 0 && depths % split == 0).unwrap();
+        let rows = value(set, "ROW_TILES") * side;
+        let row_lanes = (split * value(set, "SUBGROUP") / rows).clamp(1, keys / 4);
+        let numbers = [
+            ("KEYS", keys),
+            ("SLOT_TILES", slot_tiles),
+            ("SPLIT", split),
+            ("OWN_SLOTS", slot_tiles / split),
+            ("OUT_PARTS", depths / split),
+            ("OWN_OUT", 1),
+            ("PARTS", head_dim / part),
+            ("PER_PART", part / side),
+            ("ROW_LANES", row_lanes),
+            ("HALVINGS", row_lanes.ilog2()),
+            ("VECTORS", keys / 4 / row_lanes),
+            ("TURNS", (rows * row_lanes).div_ceil(split * value(set, "SUBGROUP"))),
+        ];
+        for (name, number) in numbers {
+            set.retain(|(known, _)| *known != name);
+            set.push((name, U32(number)));
+        }
     }
     sets
 }
@@ -176,8 +197,8 @@ fn sparse_sets(by_quads: bool) -> Vec<Constants> {
                     ("VECTORS", keys / 8),
                     ("TURNS", (2 * row_tiles * side).div_ceil(subgroup)),
                     ("OWN_TILES", 2),
-                    ("SCORE_LOADS", 4 * head_dim / subgroup),
-                    ("COLUMN_TILES", 32 / side),
+                    ("SCORE_LOADS", 2 * head_dim / subgroup),
+                    ("COLUMN_TILES", 16 / side),
                     ("DEPTHS", head_dim / side),
                     ("PARTS", head_dim / part),
                     ("PER_PART", part / side),
@@ -275,6 +296,40 @@ fn workgroup_bytes(module: &naga::Module, info: &ModuleInfo) -> Vec<(String, u32
     module.entry_points.iter().enumerate().map(entry).collect()
 }
 
+/// Arrays in workgroup memory that matrices are loaded from although nothing places them at a multiple of 16 bytes, which
+/// drivers count on.
+fn misplaced_matrices(module: &naga::Module) -> Vec<String> {
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).unwrap();
+    let functions = module.entry_points.iter().map(|entry| &entry.function);
+    let mut found = Vec::new();
+    for function in functions.chain(module.functions.iter().map(|(_, function)| function)) {
+        for (_, expression) in function.expressions.iter() {
+            let naga::Expression::CooperativeLoad { data, .. } = expression else { continue };
+            let (mut pointer, mut member) = (data.pointer, None);
+            let variable = loop {
+                match function.expressions[pointer] {
+                    naga::Expression::Access { base, .. } => pointer = base,
+                    naga::Expression::AccessIndex { base, index } => (pointer, member) = (base, Some(index)),
+                    naga::Expression::GlobalVariable(variable) => break &module.global_variables[variable],
+                    ref other => panic!("a matrix comes from {other:?}"),
+                }
+            };
+            if variable.space != naga::AddressSpace::WorkGroup {
+                continue;
+            }
+            let place = match (&module.types[variable.ty].inner, member) {
+                (naga::TypeInner::Struct { members, .. }, Some(member)) => members[member as usize].offset,
+                _ => 0,
+            };
+            if layouter[variable.ty].alignment < naga::proc::Alignment::from_width(16) || place % 16 != 0 {
+                found.push(format!("{} at {place}", variable.name.as_deref().unwrap_or("?")));
+            }
+        }
+    }
+    found
+}
+
 /// The kernel as SPIR-V, and as HLSL where DX12 can have it.
 fn write_everywhere(what: &str, coop: bool, module: &naga::Module, info: &ModuleInfo) -> (Vec<u32>, Option<String>) {
     let options = spv::Options { lang_version: (1, 4), ..Default::default() };
@@ -348,6 +403,7 @@ fn every_kernel_in_every_variant_is_valid_for_every_backend() {
                     };
                     assert!(bytes <= most, "{what}, {entry}: {bytes} bytes of workgroup memory, at most {most}");
                 }
+                assert_eq!(misplaced_matrices(&module), [] as [String; 0], "{what}");
                 // A writer that gives up says nothing of the kernel.
                 eprintln!("{what}");
                 let (words, hlsl) = write_everywhere(&what, coop, &module, &info);
@@ -366,6 +422,28 @@ fn every_kernel_in_every_variant_is_valid_for_every_backend() {
     if spirv_val(&modules) {
         eprintln!("{} of them checked by spirv-val", modules.len());
     }
+}
+
+#[test]
+fn a_matrix_at_an_odd_place_would_be_found() {
+    let kernel = |memory: &str, place: &str| {
+        let text = format!(
+            "enable f16; enable wgpu_cooperative_matrix; {memory}
+            @compute @workgroup_size(32) fn main() {{
+                let matrix = coopLoad<coop_mat16x16<f16, B>>(&{place}, 4u);
+                var sum: coop_mat16x16<f32, C>;
+                sum = coopMultiplyAdd(coopLoad<coop_mat16x16<f16, A>>(&{place}, 4u), matrix, sum);
+            }}"
+        );
+        misplaced_matrices(&validate("a matrix", &text).0).len()
+    };
+    let alone = "var<workgroup> halves: array<vec4<f16>, 64>;";
+    assert_eq!(kernel(alone, "halves[0]"), 2);
+    let behind = |before: &str| {
+        format!("struct Memory {{ {before}, halves: array<vec4<f16>, 64> }} var<workgroup> memory: Memory;")
+    };
+    assert_eq!(kernel(&behind("floats: array<vec4<f32>, 3>"), "memory.halves[0]"), 0);
+    assert_eq!(kernel(&behind("floats: vec4<f32>, odd: vec2<f32>"), "memory.halves[0]"), 2);
 }
 
 #[test]

@@ -16,6 +16,7 @@ const SHARED: &[&str] = &[
     "row_out",
     "row_products",
     "attend_coop",
+    "attend_chosen",
     "attend_merge",
     "rounded",
     "sparse_shapes",

@@ -7,26 +7,30 @@ enable wgpu_cooperative_matrix;
 // through workgroup memory for the exponentials, half of the keys at a time. Where scores of blocks are wanted, a
 // workgroup walks SPAN keys from the one before its first block on, so that 127 blocks share 512 keys.
 //
-// Floor at 128K tokens, 32 heads of 128: 5.5 TFLOP, 23 ms at 240 TFLOP/s, and 2e10 exponentials, 6 ms. An H100 takes 46. Keys
-// as matrices straight from memory, for workgroups of one subgroup with four tokens: 66. Products that begin at the row's
-// norm, and exponentials of 2: 47; keys fetched ahead into registers: 51.
+// Floor at 128K tokens, 32 heads of 128: 5.5 TFLOP, 23 ms at 240 TFLOP/s, and 2e10 exponentials, 6 ms. An H100 takes 38: 8 + 31.
+// Of the 31, products alone take 11; what is left waits, so little memory and several workgroups at once are worth more than
+// few barriers: twice the keys and columns at a time, 41 KB instead of 24, take 10 + 33; half of these keys 9 + 36; all columns
+// of these keys at once 11 + 40. Keys fetched ahead into registers cost more than they gave.
 //
 // Host: src/ops/score_blocks.rs. Twin: src/reference/score_blocks.rs.
 //
 //#import numbers                     LOWEST
 //#const  M SUBGROUP OWN_TILES HEADS GROUP HEAD_DIM DEPTHS SCALE MOST_EXPONENT BLOCK LSE_STRIDE INIT_BLOCKS LOCAL_BLOCKS
 //#const  SCORE_LOADS COLUMN_TILES
-// GROUP is a multiple of M, 4 * OWN_TILES * M of GROUP; SCORE_LOADS = KEYS * HEAD_DIM / 16 / SUBGROUP; COLUMN_TILES = HALF / M.
+// GROUP is a multiple of M, 4 * OWN_TILES * M of GROUP; SCORE_LOADS = KEYS * HEAD_DIM / 16 / SUBGROUP;
+// COLUMN_TILES = HALF / M.
 
 const LANES: u32 = 4u * SUBGROUP;
 const OWN_ROWS: u32 = OWN_TILES * M;       // rows of a subgroup
 const ROWS: u32 = 4u * OWN_ROWS;
-const KEYS: u32 = 64u;                     // staged at a time
-const HALF: u32 = 32u;                     // whose scores are in memory at a time
+const KEYS: u32 = 32u;                     // staged at a time
+const HALF: u32 = 16u;                     // whose scores are in memory at a time
 const VECS: u32 = HEAD_DIM / 4u;
 const PITCH: u32 = VECS + 2u;              // rows in different banks, matrices aligned to 16 bytes
-const SCORE_PITCH: u32 = HALF + 4u;
+const FOURS: u32 = HALF / 4u;
+const SCORE_PITCH: u32 = FOURS + 2u;       // in fours, like PITCH
 const TILE_TOKENS: u32 = ROWS / GROUP;
+const SUMS: u32 = TILE_TOKENS * (KEYS + 1u);
 const FINE_PER_BLOCK: u32 = 4u;
 const TILE_BLOCKS: u32 = KEYS / FINE_PER_BLOCK;
 const SPAN: u32 = 512u;                    // keys of a workgroup
@@ -48,10 +52,16 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> block_scores: array<f32>;   // (kv_heads, tokens, blocks)
 @group(0) @binding(4) var<uniform> params: Params;
 
-var<workgroup> staged: array<vec4<f16>, KEYS * PITCH>;
-var<workgroup> tile: array<f32, ROWS * SCORE_PITCH>;
-// Exponentials summed over the heads of a token; behind them the largest of the last block of the keys before.
-var<workgroup> sums: array<f32, TILE_TOKENS * (KEYS + 1u)>;
+// One structure, because that places it: a matrix is loaded from addresses that are multiples of 16 bytes, four halves need
+// only 8, and four floats pull all of it to 16. (A driver that was given less read wrong numbers.)
+struct Memory {
+    tile: array<vec4<f32>, ROWS * SCORE_PITCH>,
+    staged: array<vec4<f16>, KEYS * PITCH>,
+}
+var<workgroup> memory: Memory;
+// Exponentials summed over half of a token's heads, then over the other half; behind each row the largest of the last block
+// of the keys before.
+var<workgroup> sums: array<f32, 2u * SUMS>;
 var<workgroup> norms: array<f32, ROWS>;
 
 // Rows past the last token repeat it; their results are not stored.
@@ -69,7 +79,7 @@ fn stage(kv_head: u32, after: u32, lane: u32) {
     let four_@i = keys[from_@i * VECS + column_@i];
     //#end
     //#repeat i SCORE_LOADS
-    staged[row_@i * PITCH + column_@i] = four_@i;
+    memory.staged[row_@i * PITCH + column_@i] = four_@i;
     //#end
 }
 
@@ -105,14 +115,14 @@ fn lse(
             //#end
             //#repeat d DEPTHS
             let key_at_@n_@d = (half + @n * M) * PITCH + @d * M / 4u;
-            let key_@n_@d = coopLoad<coop_matMxM<f16, B>>(&staged[key_at_@n_@d], PITCH);
+            let key_@n_@d = coopLoad<coop_matMxM<f16, B>>(&memory.staged[key_at_@n_@d], PITCH);
             //#repeat r OWN_TILES
             products_@n_@r = coopMultiplyAdd(heads_@r_@d, key_@n_@d, products_@n_@r);
             //#end
             //#end
             //#repeat r OWN_TILES
-            let at_@n_@r = row_@r * SCORE_PITCH + @n * M;
-            coopStoreT(products_@n_@r, &tile[at_@n_@r], SCORE_PITCH);
+            let at_@n_@r = row_@r * SCORE_PITCH + @n * M / 4u;
+            coopStoreT(products_@n_@r, &memory.tile[at_@n_@r], SCORE_PITCH);
             //#end
             //#end
             workgroupBarrier();
@@ -120,19 +130,19 @@ fn lse(
                 let row = min(lane + turn * LANES, ROWS - 1u);
                 let visible = (params.start + token_of(row, group.x) + 1u) / LSE_STRIDE - 1u;
                 let here = max(visible, first + half) - first - half;
-                var larger = most[turn];
-                // Lanes begin at different columns, so that their rows lie in different banks.
-                for (var i = 0u; i < HALF; i++) {
-                    let column = (i + row / 8u) % HALF;
-                    larger = select(larger, max(larger, tile[row * SCORE_PITCH + column] * SCALE), column < here);
-                }
-                var total = sum[turn] * exp(most[turn] - larger);
-                for (var i = 0u; i < HALF; i++) {
-                    let column = (i + row / 8u) % HALF;
-                    total += select(0.0, exp(min(tile[row * SCORE_PITCH + column] * SCALE - larger, 0.0)), column < here);
-                }
+                var largest = vec4(LOWEST);
+                //#repeat i 4
+                let seen_@i = vec4(@iu * 4u) + vec4(0u, 1u, 2u, 3u) < vec4(here);
+                let score_@i = select(vec4(LOWEST), memory.tile[row * SCORE_PITCH + @i] * SCALE, seen_@i);
+                largest = max(largest, score_@i);
+                //#end
+                let larger = max(most[turn], max(max(largest.x, largest.y), max(largest.z, largest.w)));
+                var four = vec4(0.0);
+                //#repeat i 4
+                four += select(vec4(0.0), exp(score_@i - larger), seen_@i);
+                //#end
+                sum[turn] = sum[turn] * exp(most[turn] - larger) + (four.x + four.y) + (four.z + four.w);
                 most[turn] = larger;
-                sum[turn] = total;
             }
             workgroupBarrier();
         }
@@ -180,27 +190,35 @@ fn scores(
             //#end
             //#repeat d DEPTHS
             let key_at_@n_@d = (half + @n * M) * PITCH + @d * M / 4u;
-            let key_@n_@d = coopLoad<coop_matMxM<f16, B>>(&staged[key_at_@n_@d], PITCH);
+            let key_@n_@d = coopLoad<coop_matMxM<f16, B>>(&memory.staged[key_at_@n_@d], PITCH);
             //#repeat r OWN_TILES
             products_@n_@r = coopMultiplyAdd(heads_@r_@d, key_@n_@d, products_@n_@r);
             //#end
             //#end
             //#repeat r OWN_TILES
-            let at_@n_@r = row_@r * SCORE_PITCH + @n * M;
-            coopStoreT(products_@n_@r, &tile[at_@n_@r], SCORE_PITCH);
+            let at_@n_@r = row_@r * SCORE_PITCH + @n * M / 4u;
+            coopStoreT(products_@n_@r, &memory.tile[at_@n_@r], SCORE_PITCH);
             //#end
             //#end
             workgroupBarrier();
-            for (var item = lane; item < TILE_TOKENS * HALF; item += LANES) {
-                let column = item % HALF;
-                let row = item / HALF * GROUP;
-                var sum = 0.0;
-                for (var head = 0u; head < GROUP; head++) {
-                    let score = tile[(row + head) * SCORE_PITCH + column] * SCALE;
-                    sum += exp(min(score - norms[row + head], MOST_EXPONENT));
+            for (var item = lane; item < TILE_TOKENS * 2u * FOURS; item += LANES) {
+                let column = item % FOURS;
+                let part = item / FOURS % 2u;
+                let tile_token = item / FOURS / 2u;
+                let row = tile_token * GROUP + part * (GROUP / 2u);
+                var sum = vec4(0.0);
+                for (var head = 0u; head < GROUP / 2u; head++) {
+                    let score = memory.tile[(row + head) * SCORE_PITCH + column] * SCALE;
+                    sum += exp(min(score - norms[row + head], vec4(MOST_EXPONENT)));
                 }
-                let missing = first_block + first + half + column == 0u;
-                sums[item / HALF * (KEYS + 1u) + half + column] = select(sum, 0.0, missing);
+                if first_block + first + half + column == 0u {
+                    sum.x = 0.0; // the key before the first
+                }
+                let to = part * SUMS + tile_token * (KEYS + 1u) + half + column * 4u;
+                sums[to] = sum.x;
+                sums[to + 1u] = sum.y;
+                sums[to + 2u] = sum.z;
+                sums[to + 3u] = sum.w;
             }
             workgroupBarrier();
         }
@@ -209,19 +227,23 @@ fn scores(
             let row = item / TILE_BLOCKS * (KEYS + 1u);
             let quad = item % TILE_BLOCKS;
             let at = row + quad * FINE_PER_BLOCK;
-            let largest = max(max(sums[at], sums[at + 1u]), max(sums[at + 2u], sums[at + 3u]));
+            let largest = max(max(total(at), total(at + 1u)), max(total(at + 2u), total(at + 3u)));
             let block = first_block + first / FINE_PER_BLOCK + quad;
             if quad + 1u < TILE_BLOCKS {
-                write(group, item / TILE_BLOCKS, block, max(largest, sums[at + FINE_PER_BLOCK]));
+                write(group, item / TILE_BLOCKS, block, max(largest, total(at + FINE_PER_BLOCK)));
             } else {
                 if first > 0u {
-                    write(group, item / TILE_BLOCKS, block - TILE_BLOCKS, max(sums[row + KEYS], sums[row]));
+                    write(group, item / TILE_BLOCKS, block - TILE_BLOCKS, max(sums[row + KEYS], total(row)));
                 }
                 sums[row + KEYS] = largest;
             }
         }
         workgroupBarrier();
     }
+}
+
+fn total(at: u32) -> f32 {
+    return sums[at] + sums[SUMS + at];
 }
 
 // The score of a block that the token may choose.

@@ -4,11 +4,8 @@
 // to whole matrices), KEYS slots the columns. Slots are walked from the end, because a query's own neighbourhood usually has
 // the largest scores.
 //
-// Keys and values come as tile_cache.wgsl lays them out, a matrix in one piece. STAGED (1 or 0): tokens that read the same
-// slots share them through workgroup memory; keys, then values, are copied there whole, and the next are under way while
-// matrices are multiplied. DIRECT (0 or 1): every token has its own slots, and a matrix goes straight into registers; those of
-// the first EARLY * M slots are asked for before the barriers that they would have to wait behind, which is worth 5 %.
-// Two tokens for each subgroup, so that a matrix serves both, need more registers than there are: a third slower.
+// Keys and values come as tile_cache.wgsl lays them out, a matrix in one piece. The tokens share them through workgroup memory:
+// keys, then values, are copied there whole, and the next are under way while matrices are multiplied.
 //
 // Scores and weights pass through workgroup memory, because the elements of a matrix cannot be touched. Weights are
 // exp(score - reference) in f16, where the reference is the row's maximum when it was last taken. It is taken again,
@@ -20,11 +17,10 @@
 // of_row)` gets four sums of a (token, head) row, and of that row the reference and the sum of weights.
 //
 //#import numbers                     LOWEST
-//#const  STAGED DIRECT TOKENS M SUBGROUP HEADS GROUP HEAD_DIM SCALE ROW_TILES DEPTHS PARTS PER_PART KEYS VECTORS TURNS
-//#const  LOADS STAGE EARLY LATE
+//#const  TOKENS M SUBGROUP HEADS GROUP HEAD_DIM SCALE ROW_TILES DEPTHS PARTS PER_PART KEYS SLOT_TILES VECTORS TURNS LOADS STAGE
 //        GROUP at most 16; ROW_TILES = GROUP / M rounded up; a head is DEPTHS matrices, in PARTS parts of PER_PART that are
-//        no wider than KEYS; VECTORS = KEYS / 8; TURNS = 2 * ROWS / SUBGROUP rounded up; KEYS = (EARLY + LATE) * M; STAGED:
-//        LOADS = KEYS * HEAD_DIM / 4 / LANES, STAGE = the vectors of keys or values with padding, EARLY = 0
+//        no wider than KEYS; SLOT_TILES = KEYS / M; VECTORS = KEYS / 8; TURNS = 2 * ROWS / SUBGROUP rounded up;
+//        LOADS = KEYS * HEAD_DIM / 4 / LANES, STAGE = the vectors of keys or values with padding
 
 const LANES: u32 = TOKENS * SUBGROUP;
 const KV_HEADS: u32 = HEADS / GROUP;
@@ -34,16 +30,21 @@ const PART: u32 = PER_PART * M / 4u;       // vectors of a head that pass throug
 const RISE: f32 = 8.0;
 // Pitches are in vectors; two of padding keep the rows in different banks and the matrices aligned to 16 bytes.
 const SCORE_PITCH: u32 = KEYS / 4u + 2u;
-const KEY_PITCH: u32 = VECS + 2u;          // staged: a slot's dimensions
-const VALUE_PITCH: u32 = KEYS / 4u + 2u;   // staged: a dimension's slots
+const KEY_PITCH: u32 = VECS + 2u;          // a slot's dimensions
+const VALUE_PITCH: u32 = KEYS / 4u + 2u;   // a dimension's slots
 const TILE_PITCH: u32 = M / 4u;
 const TILE_VECS: u32 = M * M / 4u;
 // Two lanes share a row of scores, each takes every other vector.
 const ITEMS: u32 = 2u * ROWS;
 
-var<workgroup> staged: array<vec4<f16>, STAGE>;
-var<workgroup> scores: array<vec4<f32>, TOKENS * ROWS * SCORE_PITCH>;
-var<workgroup> weights: array<vec4<f16>, TOKENS * ROWS * SCORE_PITCH>;
+// One structure, because that places it: a matrix is loaded from addresses that are multiples of 16 bytes, four halves need
+// only 8, and four floats pull all of it to 16. (A driver that was given less read wrong numbers.)
+struct Memory {
+    scores: array<vec4<f32>, TOKENS * ROWS * SCORE_PITCH>,
+    weights: array<vec4<f16>, TOKENS * ROWS * SCORE_PITCH>,
+    staged: array<vec4<f16>, STAGE>,
+}
+var<workgroup> memory: Memory;
 var<workgroup> row_sums: array<f32, TOKENS * ROWS>;
 var<workgroup> row_references: array<f32, TOKENS * ROWS>;
 var<workgroup> row_factors: array<f32, TOKENS * ROWS>;
@@ -73,7 +74,7 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
     //#repeat r ROW_TILES
     //#repeat e PER_PART
     let heads_at_@r_@p_@e = base + @r * M * SCORE_PITCH + @e * M / 4u;
-    let heads_@r_@p_@e = coopLoadT<coop_matMxM<f16, A>>(&weights[heads_at_@r_@p_@e], SCORE_PITCH);
+    let heads_@r_@p_@e = coopLoadT<coop_matMxM<f16, A>>(&memory.weights[heads_at_@r_@p_@e], SCORE_PITCH);
     //#end
     //#end
     //#end
@@ -97,71 +98,31 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
     //#repeat i LOADS
     var next_@i = keys[next_tile + lane + @iu * LANES];
     //#end
-    //#repeat j EARLY
-    //#repeat p PARTS
-    //#repeat e PER_PART
-    let first_at_@j_@p_@e = next_tile + (@j * DEPTHS + @p * PER_PART + @e) * TILE_VECS;
-    var early_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&keys[first_at_@j_@p_@e], TILE_PITCH);
-    //#end
-    //#end
-    //#end
     for (var step = 0u; step < steps; step++) {
         let first = (steps - 1u - step) * KEYS;
         let tile = next_tile;
-        //#repeat s STAGED
         workgroupBarrier();
         //#repeat i LOADS
-        staged[key_place(lane + @iu * LANES)] = next_@i;
+        memory.staged[key_place(lane + @iu * LANES)] = next_@i;
         next_@i = values[tile + lane + @iu * LANES];
         //#end
         workgroupBarrier();
-        //#end
-        //#repeat j EARLY
-        //#repeat r ROW_TILES
-        var early_products_@j_@r: coop_matMxM<f32, C>;
-        //#end
-        //#repeat p PARTS
-        //#repeat e PER_PART
-        //#repeat r ROW_TILES
-        early_products_@j_@r = coopMultiplyAdd(heads_@r_@p_@e, early_@j_@p_@e, early_products_@j_@r);
-        //#end
-        //#end
-        //#end
-        //#repeat r ROW_TILES
-        let early_score_at_@j_@r = base + @r * M * SCORE_PITCH + @j * M / 4u;
-        coopStoreT(early_products_@j_@r, &scores[early_score_at_@j_@r], SCORE_PITCH);
-        //#end
-        //#end
-        //#repeat j LATE
+        //#repeat j SLOT_TILES
         //#repeat r ROW_TILES
         var products_@j_@r: coop_matMxM<f32, C>;
         //#end
         //#repeat p PARTS
         //#repeat e PER_PART
-        //#repeat s STAGED
         let key_at_@j_@p_@e = @j * M * KEY_PITCH + (@p * PER_PART + @e) * TILE_PITCH;
-        let key_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&staged[key_at_@j_@p_@e], KEY_PITCH);
-        //#end
-        //#repeat s DIRECT
-        let key_at_@j_@p_@e = tile + ((EARLY + @j) * DEPTHS + @p * PER_PART + @e) * TILE_VECS;
-        let key_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&keys[key_at_@j_@p_@e], TILE_PITCH);
-        //#end
+        let key_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&memory.staged[key_at_@j_@p_@e], KEY_PITCH);
         //#repeat r ROW_TILES
         products_@j_@r = coopMultiplyAdd(heads_@r_@p_@e, key_@j_@p_@e, products_@j_@r);
         //#end
         //#end
         //#end
         //#repeat r ROW_TILES
-        let score_at_@j_@r = base + @r * M * SCORE_PITCH + (EARLY + @j) * M / 4u;
-        coopStoreT(products_@j_@r, &scores[score_at_@j_@r], SCORE_PITCH);
-        //#end
-        //#end
-        //#repeat j EARLY
-        //#repeat p PARTS
-        //#repeat e PER_PART
-        let value_early_at_@j_@p_@e = tile + (@j * DEPTHS + @p * PER_PART + @e) * TILE_VECS;
-        early_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&values[value_early_at_@j_@p_@e], TILE_PITCH);
-        //#end
+        let score_at_@j_@r = base + @r * M * SCORE_PITCH + @j * M / 4u;
+        coopStoreT(products_@j_@r, &memory.scores[score_at_@j_@r], SCORE_PITCH);
         //#end
         //#end
         workgroupBarrier();
@@ -176,7 +137,7 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
             //#repeat c VECTORS
             let slots_@c = columns + @c * 8u;
             let visible_@c = slots_@c < vec4(end);
-            let score_@c = select(vec4(LOWEST), scores[at + @c * 2u] * SCALE, visible_@c);
+            let score_@c = select(vec4(LOWEST), memory.scores[at + @c * 2u] * SCALE, visible_@c);
             most = max(most, max(max(score_@c.x, score_@c.y), max(score_@c.z, score_@c.w)));
             //#end
             most = max(most, subgroupShuffleXor(most, 1u));
@@ -193,7 +154,7 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
             //#repeat c VECTORS
             let weight_@c = vec4<f16>(select(vec4(0.0), exp(min(score_@c - reference[@t], vec4(RISE))), visible_@c));
             if item < ITEMS {
-                weights[at + @c * 2u] = weight_@c;
+                memory.weights[at + @c * 2u] = weight_@c;
             }
             sum += vec4<f32>(weight_@c);
             //#end
@@ -209,7 +170,7 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
             //#repeat r ROW_TILES
             //#repeat e PER_PART
             let old_at_@r_@p_@e = base + @r * M * SCORE_PITCH + @e * M / 4u;
-            coopStoreT(sums_@r_@p_@e, &scores[old_at_@r_@p_@e], SCORE_PITCH);
+            coopStoreT(sums_@r_@p_@e, &memory.scores[old_at_@r_@p_@e], SCORE_PITCH);
             //#end
             //#end
             workgroupBarrier();
@@ -217,7 +178,7 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
             workgroupBarrier();
             //#repeat r ROW_TILES
             //#repeat e PER_PART
-            sums_@r_@p_@e = coopLoadT<coop_matMxM<f32, C>>(&scores[old_at_@r_@p_@e], SCORE_PITCH);
+            sums_@r_@p_@e = coopLoadT<coop_matMxM<f32, C>>(&memory.scores[old_at_@r_@p_@e], SCORE_PITCH);
             //#end
             //#end
             workgroupBarrier();
@@ -229,43 +190,20 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
 
         // After the last tile the first one again, in vain.
         next_tile = (cache + slot_origin(token, kv_head, max(first, KEYS) - KEYS)) * VECS;
-        //#repeat s STAGED
         //#repeat i LOADS
-        staged[value_place(lane + @iu * LANES)] = next_@i;
+        memory.staged[value_place(lane + @iu * LANES)] = next_@i;
         next_@i = keys[next_tile + lane + @iu * LANES];
         //#end
         workgroupBarrier();
-        //#end
-        //#repeat j EARLY
+        //#repeat j SLOT_TILES
         //#repeat r ROW_TILES
-        let early_weight_at_@j_@r = base + @r * M * SCORE_PITCH + @j * M / 4u;
-        let early_weight_@j_@r = coopLoadT<coop_matMxM<f16, A>>(&weights[early_weight_at_@j_@r], SCORE_PITCH);
+        let weight_at_@j_@r = base + @r * M * SCORE_PITCH + @j * M / 4u;
+        let weight_@j_@r = coopLoadT<coop_matMxM<f16, A>>(&memory.weights[weight_at_@j_@r], SCORE_PITCH);
         //#end
         //#repeat p PARTS
         //#repeat e PER_PART
-        //#repeat r ROW_TILES
-        sums_@r_@p_@e = coopMultiplyAdd(early_weight_@j_@r, early_@j_@p_@e, sums_@r_@p_@e);
-        //#end
-        let key_early_at_@j_@p_@e = next_tile + (@j * DEPTHS + @p * PER_PART + @e) * TILE_VECS;
-        early_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&keys[key_early_at_@j_@p_@e], TILE_PITCH);
-        //#end
-        //#end
-        //#end
-        //#repeat j LATE
-        //#repeat r ROW_TILES
-        let weight_at_@j_@r = base + @r * M * SCORE_PITCH + (EARLY + @j) * M / 4u;
-        let weight_@j_@r = coopLoadT<coop_matMxM<f16, A>>(&weights[weight_at_@j_@r], SCORE_PITCH);
-        //#end
-        //#repeat p PARTS
-        //#repeat e PER_PART
-        //#repeat s STAGED
         let value_at_@j_@p_@e = (@p * PER_PART + @e) * M * VALUE_PITCH + @j * TILE_PITCH;
-        let value_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&staged[value_at_@j_@p_@e], VALUE_PITCH);
-        //#end
-        //#repeat s DIRECT
-        let value_at_@j_@p_@e = tile + ((EARLY + @j) * DEPTHS + @p * PER_PART + @e) * TILE_VECS;
-        let value_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&values[value_at_@j_@p_@e], TILE_PITCH);
-        //#end
+        let value_@j_@p_@e = coopLoad<coop_matMxM<f16, B>>(&memory.staged[value_at_@j_@p_@e], VALUE_PITCH);
         //#repeat r ROW_TILES
         sums_@r_@p_@e = coopMultiplyAdd(weight_@j_@r, value_@j_@p_@e, sums_@r_@p_@e);
         //#end
@@ -287,7 +225,7 @@ fn attend(group: vec3<u32>, lane: u32, subgroup: u32, sublane: u32) {
     //#repeat r ROW_TILES
     //#repeat e PER_PART
     let out_at_@r_@p_@e = base + @r * M * SCORE_PITCH + @e * M / 4u;
-    coopStoreT(sums_@r_@p_@e, &scores[out_at_@r_@p_@e], SCORE_PITCH);
+    coopStoreT(sums_@r_@p_@e, &memory.scores[out_at_@r_@p_@e], SCORE_PITCH);
     //#end
     //#end
     workgroupBarrier();
@@ -319,13 +257,13 @@ fn stage_queries(head_base: u32, base: u32, part: u32, sublane: u32) {
         if row < GROUP {
             four = q[(head_base + row) * VECS + part + column];
         }
-        weights[base + row * SCORE_PITCH + column] = four;
+        memory.weights[base + row * SCORE_PITCH + column] = four;
     }
 }
 
 fn rescale(base: u32, subgroup: u32, sublane: u32) {
     for (var item = sublane; item < ROWS * PART; item += SUBGROUP) {
-        scores[base + item / PART * SCORE_PITCH + item % PART] *= row_factors[subgroup * ROWS + item / PART];
+        memory.scores[base + item / PART * SCORE_PITCH + item % PART] *= row_factors[subgroup * ROWS + item / PART];
     }
 }
 
@@ -333,6 +271,6 @@ fn store(head_base: u32, base: u32, subgroup: u32, part: u32, sublane: u32) {
     for (var item = sublane; item < GROUP * PART; item += SUBGROUP) {
         let row = item / PART;
         let of_row = vec2(row_references[subgroup * ROWS + row], row_sums[subgroup * ROWS + row]);
-        leave(head_base + row, part + item % PART, scores[base + row * SCORE_PITCH + item % PART], of_row);
+        leave(head_base + row, part + item % PART, memory.scores[base + row * SCORE_PITCH + item % PART], of_row);
     }
 }

@@ -1,5 +1,5 @@
-//! What the cooperative forms of dense and sparse attention share: the cache as matrices, and how a chunk is divided. Shader:
-//! `shaders/pieces/attend_coop.wgsl`.
+//! What the cooperative forms of attention over slots that neighbouring tokens share have in common: dense attention, and the
+//! forced blocks of sparse. Shader: `shaders/pieces/attend_coop.wgsl`.
 
 use super::HeadShape;
 use super::tile_cache::{CacheTiles, MOST_KEYS};
@@ -24,19 +24,20 @@ pub(super) struct Chunk {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Params {
+pub(super) struct Params {
     start: u32,
     capacity: u32,
     tokens: u32,
     lead: u32,
 }
 
-/// How the slots that tokens read lie in the cache.
-pub(super) enum Slots {
-    /// Neighbouring tokens read the same ones, and so share them.
-    Shared,
-    /// Every token has its own.
-    Own,
+impl Params {
+    /// For workgroups of which the first begins `lead` tokens before the chunk.
+    pub(super) fn new(chunk: &Chunk, tiles: &CacheTiles, lead: usize) -> Self {
+        let [start, capacity, tokens, lead] =
+            [chunk.start, tiles.capacity, chunk.tokens, lead].map(|number| number as u32);
+        Self { start, capacity, tokens, lead }
+    }
 }
 
 /// Whether a device with these features attends over chunks with cooperative matrices, for heads of this shape.
@@ -47,13 +48,18 @@ pub(super) fn attends_by_matrices(features: &Features, heads: HeadShape) -> bool
     heads.group() <= MOST_HEADS && subgroup <= 64 && (heads.head_dim as u32).is_multiple_of(coop.side())
 }
 
+/// How many dimensions of a head pass through memory of `keys` columns at a time.
+pub(super) fn part_of(head_dim: u32, keys: u32) -> Option<u32> {
+    [keys, 32, 16].into_iter().find(|part| *part <= keys && head_dim.is_multiple_of(*part))
+}
+
 impl AttendCoop {
-    /// Compiles an entry of the kernel `name`, where the adapter, the shape of heads and the blocks allow it.
+    /// Compiles the kernel `name`, where the adapter, the shape of heads and the blocks allow it.
     pub(super) fn new(
         gpu: &Gpu,
-        (name, entry): (&'static str, &'static str),
+        name: &'static str,
         heads: HeadShape,
-        (slots, block): (Slots, u32),
+        block: u32,
         more: &[(&'static str, Constant)],
     ) -> Option<Self> {
         let (side, subgroup) = (gpu.features.coop?.side(), gpu.features.subgroup_size?);
@@ -61,28 +67,19 @@ impl AttendCoop {
             return None;
         }
         let (head_dim, row_tiles) = (heads.head_dim as u32, (heads.group() as u32).div_ceil(side));
-        let staged = matches!(slots, Slots::Shared);
-        // Fours of what is staged with padding, and how many a lane copies.
-        let stage = |tokens: u32, keys: u32| {
-            let padded = (keys * (head_dim / 4 + 2)).max(head_dim * (keys / 4 + 2));
-            if staged { (padded, keys * head_dim / 4 / (tokens * subgroup)) } else { (1, 0) }
-        };
+        // Fours of what is staged with padding.
+        let stage = |keys: u32| (keys * (head_dim / 4 + 2)).max(head_dim * (keys / 4 + 2));
         // Bytes of these, of scores and weights with their padding, and of what is kept of a row.
-        let bytes = |tokens, keys| stage(tokens, keys).0 * 8 + tokens * row_tiles * side * ((keys + 8) * 6 + 12) + 4;
+        let bytes = |tokens, keys| stage(keys) * 8 + tokens * row_tiles * side * ((keys + 8) * 6 + 12) + 4;
         let fits = |(tokens, keys): &(u32, u32)| {
             let divided = block.is_multiple_of(*keys) && (keys * head_dim / 4).is_multiple_of(tokens * subgroup);
             divided && bytes(*tokens, *keys) <= gpu.max_workgroup_bytes()
         };
         // Eight tokens that share are worth more than long tiles: dense attention on an H100 takes 61 ms with 8 and 78 with 4.
-        let shares: &[u32] = if staged { &[8, 4] } else { &[1] };
-        let all = shares.iter().flat_map(|tokens| [MOST_KEYS as u32, 32, 16].map(|keys| (*tokens, keys)));
+        let all = [8, 4].into_iter().flat_map(|tokens| [MOST_KEYS as u32, 32, 16].map(|keys| (tokens, keys)));
         let (tokens, keys) = all.into_iter().find(fits)?;
-        let part = [keys, 32, 16].into_iter().find(|part| *part <= keys && head_dim.is_multiple_of(*part))?;
-        let (padded, loads) = stage(tokens, keys);
-        let early = u32::from(!staged);
+        let part = part_of(head_dim, keys)?;
         let numbers = [
-            ("STAGED", u32::from(staged)),
-            ("DIRECT", early),
             ("TOKENS", tokens),
             ("M", side),
             ("SUBGROUP", subgroup),
@@ -94,16 +91,15 @@ impl AttendCoop {
             ("PARTS", head_dim / part),
             ("PER_PART", part / side),
             ("KEYS", keys),
+            ("SLOT_TILES", keys / side),
             ("VECTORS", keys / 8),
             ("TURNS", (2 * row_tiles * side).div_ceil(subgroup)),
-            ("LOADS", loads),
-            ("STAGE", padded),
-            ("EARLY", early),
-            ("LATE", keys / side - early),
+            ("LOADS", keys * head_dim / 4 / (tokens * subgroup)),
+            ("STAGE", stage(keys)),
         ];
         let numbers = numbers.into_iter().map(|(name, number)| (name, U32(number)));
         let constants: Vec<_> = numbers.chain([("SCALE", F32(heads.scale()))]).chain(more.iter().copied()).collect();
-        let spec = KernelSpec { name, entry, constants: &constants, pieces: &[] };
+        let spec = KernelSpec { name, entry: "main", constants: &constants, pieces: &[] };
         Some(Self { kernel: Kernel::optional(gpu, &spec)?, tokens: tokens as usize, kv_heads: heads.kv_heads })
     }
 
@@ -118,12 +114,7 @@ impl AttendCoop {
     ) -> Result<()> {
         // Tokens of a workgroup begin at a multiple, so that those of one block stay together.
         let lead = chunk.start % self.tokens;
-        let params = Params {
-            start: chunk.start as u32,
-            capacity: tiles.capacity as u32,
-            tokens: chunk.tokens as u32,
-            lead: lead as u32,
-        };
+        let params = Params::new(chunk, tiles, lead);
         let all = [queries, &tiles.keys, &tiles.values].into_iter().chain(more.iter().copied());
         let tensors: Vec<Binding<'_>> = all.map(Binding::from).collect();
         let size = [(lead + chunk.tokens).div_ceil(self.tokens) as u32, self.kv_heads as u32, 1];

@@ -1,7 +1,7 @@
 //! Attention over every key at or before the query. Shaders: `shaders/attend_dense.wgsl`, `attend_merge.wgsl` after it for one
 //! token, and for chunks where the adapter has cooperative matrices `coop/attend_dense.wgsl`.
 
-use super::attend_coop::{AttendCoop, Chunk, Slots};
+use super::attend_coop::{AttendCoop, Chunk};
 use super::attend_merge::AttendMerge;
 use super::tile_cache::MOST_KEYS;
 use super::{CacheFormat, CacheTiles, CachedTokens, HeadShape, RowLayout, RowTarget, TileCache};
@@ -79,8 +79,7 @@ impl AttendDense {
 
     /// The cooperative form, where the adapter and the sizes allow it.
     fn coop(gpu: &Gpu, heads: HeadShape, cache: CacheFormat) -> Result<Option<(TileCache, AttendCoop)>> {
-        let slots = (Slots::Shared, MOST_KEYS as u32);
-        let attend = AttendCoop::new(gpu, ("coop/attend_dense", "main"), heads, slots, &[]);
+        let attend = AttendCoop::new(gpu, "coop/attend_dense", heads, MOST_KEYS as u32, &[]);
         Ok(TileCache::for_device(gpu, heads, cache)?.zip(attend))
     }
 

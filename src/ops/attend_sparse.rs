@@ -1,11 +1,12 @@
 //! Attention over the selected blocks. Shaders: `shaders/attend_sparse.wgsl`, `attend_merge.wgsl` after it for one token, and for
-//! chunks where the adapter has cooperative matrices `coop/attend_sparse.wgsl`.
+//! chunks where the adapter has cooperative matrices `coop/attend_sparse.wgsl` and `coop/attend_chosen.wgsl`.
 
-use super::attend_coop::{AttendCoop, Chunk, Slots};
+use super::attend_chosen::AttendChosen;
+use super::attend_coop::{AttendCoop, Chunk};
 use super::attend_merge::AttendMerge;
 use super::{CacheFormat, CacheTiles, CachedTokens, RowLayout, RowTarget, TileCache, quads};
 use crate::error::{Error, Result};
-use crate::gpu::shader::Constant::{Bool, F32, U32};
+use crate::gpu::shader::Constant::{F32, U32};
 use crate::gpu::{Binding, Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
 use crate::sparse_settings::{HeadShape, SparseSettings};
 
@@ -27,7 +28,7 @@ pub struct AttendSparse {
 struct Coop {
     tile_cache: TileCache,
     forced: AttendCoop,
-    chosen: AttendCoop,
+    chosen: AttendChosen,
 }
 
 /// What one step reads and writes.
@@ -94,18 +95,13 @@ impl AttendSparse {
     /// The cooperative form, where the adapter and the sizes allow it.
     fn coop(gpu: &Gpu, shape: HeadShape, settings: SparseSettings, cache: CacheFormat) -> Result<Option<Coop>> {
         let block = settings.block_size as u32;
-        let pass = |forced: bool| {
-            let constants = [
-                ("FORCED", Bool(forced)),
-                ("BLOCK", U32(block)),
-                ("BUDGET", U32(settings.budget() as u32)),
-                ("INIT_BLOCKS", U32(settings.init_blocks as u32)),
-                ("LOCAL_BLOCKS", U32(settings.local_blocks() as u32)),
-            ];
-            let (entry, slots) = if forced { ("forced", Slots::Shared) } else { ("chosen", Slots::Own) };
-            AttendCoop::new(gpu, ("coop/attend_sparse", entry), shape, (slots, block), &constants)
-        };
-        let (forced, chosen) = (pass(true), pass(false));
+        let constants = [
+            ("BLOCK", U32(block)),
+            ("INIT_BLOCKS", U32(settings.init_blocks as u32)),
+            ("LOCAL_BLOCKS", U32(settings.local_blocks() as u32)),
+        ];
+        let forced = AttendCoop::new(gpu, "coop/attend_sparse", shape, block, &constants);
+        let chosen = AttendChosen::new(gpu, shape, settings);
         let tile_cache = TileCache::for_device(gpu, shape, cache)?;
         let (Some(tile_cache), Some(forced), Some(chosen)) = (tile_cache, forced, chosen) else { return Ok(None) };
         Ok(Some(Coop { tile_cache, forced, chosen }))
@@ -128,10 +124,10 @@ impl AttendSparse {
         let slots: usize = (args.start..args.start + args.tokens).map(|position| self.slots(position)).sum();
         if let (Some(coop), Some(tiles)) = (&self.coop, args.tiles) {
             coop.tile_cache.record(gpu, recorder, (args.cache, args.start + args.tokens), tiles)?;
-            let more = [args.ids, args.partials, args.out.floats];
+            let (softmax, out) = (args.partials, args.out.floats);
             let chunk = Chunk { start: args.start, tokens: args.tokens, work: self.work(slots) };
-            coop.forced.record(gpu, recorder, (args.q, tiles), &more, &chunk)?;
-            return coop.chosen.record(gpu, recorder, (args.q, tiles), &more, &chunk);
+            coop.forced.record(gpu, recorder, (args.q, tiles), &[softmax, out], &chunk)?;
+            return coop.chosen.record(gpu, recorder, (args.q, tiles), [args.ids, softmax, out], &chunk);
         }
         let params = Params { start: args.start as u32, capacity: capacity as u32, tiles: 0 };
         let size = [args.tokens as u32, self.head_tiles() as u32, 1];

@@ -4,6 +4,7 @@
 
 pub mod add_rms_norm;
 pub mod argmax;
+mod attend_chosen;
 mod attend_coop;
 pub mod attend_dense;
 mod attend_merge;

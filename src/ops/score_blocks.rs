@@ -126,7 +126,7 @@ impl ScoreBlocks {
         let (side, subgroup) = (gpu.features.coop?.side(), gpu.features.subgroup_size?);
         let (group, head_dim) = (shape.group() as u32, shape.head_dim as u32);
         // Bytes of staged keys, scores and norms of the rows, and sums of their tokens.
-        let bytes = |rows: u32| 64 * (head_dim + 8) * 2 + rows * (36 + 1) * 4 + rows / group * 65 * 4;
+        let bytes = |rows: u32| 32 * (head_dim + 8) * 2 + rows * (24 + 1) * 4 + rows / group * 2 * 33 * 4;
         let fits = |own_tiles: &u32| {
             let rows = 4 * own_tiles * side;
             rows >= group && bytes(rows) <= gpu.max_workgroup_bytes()
@@ -142,8 +142,8 @@ impl ScoreBlocks {
                 ("SUBGROUP", U32(subgroup)),
                 ("OWN_TILES", U32(own_tiles)),
                 ("DEPTHS", U32(head_dim / side)),
-                ("SCORE_LOADS", U32(4 * head_dim / subgroup)),
-                ("COLUMN_TILES", U32(32 / side)),
+                ("SCORE_LOADS", U32(2 * head_dim / subgroup)),
+                ("COLUMN_TILES", U32(16 / side)),
             ]
             .as_slice(),
         ]
