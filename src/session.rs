@@ -285,8 +285,8 @@ impl Session {
         let (first, total) = (self.tokens.len(), context.len() - self.tokens.len());
         progress(0, total)?;
         while self.tokens.len() < before.len() {
-            let (start, chunk) = (self.tokens.len(), self.chunk()?);
-            let ids = &before[start..(start + chunk).min(before.len())];
+            let start = self.tokens.len();
+            let ids = &before[start..self.chunk_end(start, before.len())?];
             self.step(ids, start, mode, false, None)?;
             progress(self.tokens.len() - first, total)?;
         }
@@ -364,8 +364,8 @@ impl Session {
         let mut scores = Vec::with_capacity(total);
         progress(0, total)?;
         while scores.len() < total {
-            let (start, chunk) = (scores.len(), self.chunk()?);
-            let end = (start + chunk).min(total);
+            let start = scores.len();
+            let end = self.chunk_end(start, total)?;
             let (ids, targets) = (&tokens[start..end], &tokens[start + 1..end + 1]);
             let scored = match &mut self.engine {
                 Engine::Gpu(engine) => {
@@ -390,12 +390,16 @@ impl Session {
         Ok(scores)
     }
 
-    fn chunk(&mut self) -> Result<usize> {
-        match &mut self.engine {
-            Engine::Gpu(engine) => Ok(engine.chunk()),
-            Engine::Cpu(engine) => Ok(engine.chunk),
-            Engine::Lost => Err(nowhere()),
-        }
+    /// Where the next chunk of a prompt of `total` tokens ends. A token alone is computed by other kernels, which round in another
+    /// way, so none is left over: the result must not hang on the device's speed, which the length of chunks follows.
+    fn chunk_end(&mut self, start: usize, total: usize) -> Result<usize> {
+        let chunk = match &mut self.engine {
+            Engine::Gpu(engine) => engine.chunk(),
+            Engine::Cpu(engine) => engine.chunk,
+            Engine::Lost => return Err(nowhere()),
+        };
+        let end = (start + chunk).min(total);
+        Ok(if end + 1 == total && chunk > 2 { end - 1 } else { end })
     }
 
     fn check_room(&self, needed: usize) -> Result<()> {

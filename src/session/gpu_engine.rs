@@ -11,8 +11,9 @@ use crate::ops::TopLogits;
 use crate::ops::top_logits::{Top, WORDS};
 use crate::weights::Checkpoint;
 
-/// Chunks are not made shorter than this for the sake of a submit's length.
-const LEAST_CHUNK: usize = 16;
+/// Chunks are not made shorter than this for the sake of a submit's length: it is the smallest tile of a matrix product, and
+/// fewer tokens take as long as a whole one.
+const LEAST_CHUNK: usize = 64;
 /// A dispatch may take this many times the budget of a submit, which is cut only between dispatches.
 const LONGEST_DISPATCH: f64 = 2.0;
 /// Seconds that a dispatch of the first chunk may take by the first guess of the device's speed, which is a careful one.
