@@ -2,12 +2,11 @@
 //! 16-bit cache on the trained built-in model.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use foveal::built_in;
 use foveal::chat_template::{Message, Role};
 use foveal::conversation::{Conversation, Document};
-use foveal::gpu::{Gpu, Tensor};
+use foveal::gpu::Tensor;
 use foveal::kv_cache::KvCache;
 use foveal::model::{Attention, LoadOptions, MemoryPlan, random};
 use foveal::open::ModelFiles;
@@ -66,13 +65,14 @@ fn device_agrees_with_twins_and_with_itself_in_any_chunks() {
         let twins = logits(cpu_session(&path, &eight_bits(100)), attention, &tokens);
         let plain = logits(cpu_session(&path, &options(CacheFormat::F16, None)), attention, &tokens);
         assert!(relative(&twins, &plain) > 5e-3, "{name}: eight bits must show");
-        for (variant, gpu) in gpu_variants() {
+        for (index, (variant, gpu)) in gpu_variants().iter().enumerate() {
             let at_once = logits(gpu_session(gpu, &path, &eight_bits(512)), attention, &tokens);
             // Where a value lies between two integers, the rounding of what led to it decides, by a whole step.
             let gap = relative(&at_once, &twins);
             assert!(gap < 1e-2, "{name}, {variant}: {gap}");
-            for chunk in [100, 17] {
-                let got = logits(gpu_session(gpu, &path, &eight_bits(chunk)), attention, &tokens);
+            // Short chunks take a software driver minutes, and variants differ in kernels, not in how prompts are cut.
+            for chunk in if index == 0 { [100, 17].as_slice() } else { &[100] } {
+                let got = logits(gpu_session(gpu, &path, &eight_bits(*chunk)), attention, &tokens);
                 let worst = largest(&got, &at_once);
                 assert!(worst < 1e-2, "{name}, {variant}, chunk {chunk}: {worst}");
             }
@@ -157,9 +157,10 @@ fn the_plan_halves_and_is_what_is_allocated() {
     }
 }
 
-/// Rows of logits of the built-in model while it reads the end of a question about a sample document.
-fn built_in_rows(gpu: &Arc<Gpu>, path: &Path, attention: Attention, kv: CacheFormat, tokens: &[u32]) -> Vec<Vec<f32>> {
-    let mut session = gpu_session(gpu, path, &LoadOptions { context: Some(2048), kv, ..Default::default() });
+/// Rows of logits of the built-in model while it reads the end of a question about a sample document. By the twins, which the
+/// tests above hold the device to: a software driver would take twenty minutes.
+fn built_in_rows(path: &Path, attention: Attention, kv: CacheFormat, tokens: &[u32]) -> Vec<Vec<f32>> {
+    let mut session = cpu_session(path, &LoadOptions { context: Some(2048), kv, ..Default::default() });
     session.set_attention(attention);
     let (before, last) = tokens.split_at(tokens.len() - 8);
     session.feed(before, &mut |_, _| Ok(())).unwrap();
@@ -172,7 +173,6 @@ fn built_in_rows(gpu: &Arc<Gpu>, path: &Path, attention: Attention, kv: CacheFor
 
 #[test]
 fn the_trained_model_hardly_notices() {
-    let Some((_, gpu)) = gpu_variants().first() else { return };
     let files = ModelFiles::open(None).unwrap();
     let sample = built_in::sample("memories").unwrap();
     // More than the 28 blocks that the sparse mode reads.
@@ -186,7 +186,7 @@ fn the_trained_model_hardly_notices() {
     let tokens: Vec<u32> = tokens.into_iter().map(|token| token.id).collect();
     assert!((1850..2040).contains(&tokens.len()), "{} tokens", tokens.len());
     for attention in [Attention::Dense, Attention::Sparse] {
-        let rows = |kv| built_in_rows(gpu, &built_in::model_folder().unwrap(), attention, kv, &tokens);
+        let rows = |kv| built_in_rows(&built_in::model_folder().unwrap(), attention, kv, &tokens);
         let (full, half) = (rows(CacheFormat::F16), rows(CacheFormat::Q8));
         for (row, (got, wanted)) in half.iter().zip(&full).enumerate() {
             let (relative, worst) = (relative(got, wanted), largest(got, wanted));
