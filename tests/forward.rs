@@ -198,6 +198,34 @@ fn any_chunk_size_gives_the_same_logits() {
     }
 }
 
+/// How a prompt is cut follows the device's speed, and a token alone goes through other kernels: it would round in another way.
+#[test]
+fn no_token_of_a_prompt_is_computed_alone_but_the_last() {
+    let options = LoadOptions { chunk: Some(16), ..Default::default() };
+    let mut session = cpu_session(&folder("minicpm_tied"), &options);
+    let tokens = token_ids("minicpm_tied");
+    for count in [3, 17, 18, 33, 34, 35, 50] {
+        for score in [false, true] {
+            session.truncate(0);
+            let mut ends = Vec::new();
+            let mut hear = |done: usize, _| {
+                ends.push(done);
+                Ok(())
+            };
+            // Scoring reads every token but the last as the prompt, an answer asks the last one alone.
+            if score {
+                session.score(&tokens[..count], &mut hear).unwrap();
+            } else {
+                session.feed(&tokens[..count], &mut hear).unwrap();
+                assert_eq!(ends.pop(), Some(count));
+            }
+            assert_eq!((ends[0], ends.last()), (0, Some(&(count - 1))), "{count}");
+            let lengths: Vec<usize> = ends.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            assert!(lengths.iter().all(|length| (2..=16).contains(length)), "{count}: {lengths:?}");
+        }
+    }
+}
+
 #[test]
 fn single_tokens_in_integers_are_near_prompts_in_floats() {
     let open = |int8: bool| {

@@ -11,7 +11,7 @@ struct Params {
     start: u32,      // position of token 0
     capacity: u32,   // tokens that the cache holds
     tokens: u32,
-    lead: u32,       // 0
+    lead: u32,       // tokens of the first workgroup that lie before the chunk
 }
 
 @group(0) @binding(0) var<storage, read> q: array<vec4<f16>>;          // (tokens, HEADS, HEAD_DIM / 4) fours

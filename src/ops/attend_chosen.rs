@@ -1,10 +1,10 @@
 //! The blocks that every token of a chunk chose for itself: the second pass of sparse attention with cooperative matrices.
 //! Shader: `shaders/coop/attend_chosen.wgsl`.
 
-use super::attend_coop::{Chunk, Params, attends_by_matrices, part_of};
+use super::attend_coop::{Chunk, Params, attends_by_matrices, common};
 use super::tile_cache::{CacheTiles, MOST_KEYS};
 use crate::error::Result;
-use crate::gpu::shader::Constant::{F32, U32};
+use crate::gpu::shader::Constant::U32;
 use crate::gpu::{Binding, Gpu, Kernel, KernelSpec, Recorder, Tensor};
 use crate::sparse_settings::{HeadShape, SparseSettings};
 
@@ -46,23 +46,11 @@ impl AttendChosen {
         let (head_dim, row_tiles) = (heads.head_dim as u32, (heads.group() as u32).div_ceil(side));
         let block = settings.block_size as u32;
         let keys = [MOST_KEYS as u32, 32, 16].into_iter().find(|keys| block.is_multiple_of(*keys))?;
-        let part = part_of(head_dim, keys)?;
         let Division { split, own_slots, out_parts, own_out } = Division::new(keys, head_dim / side, side)?;
         let (rows, lanes) = (row_tiles * side, split * subgroup);
         let row_lanes = (lanes / rows).clamp(1, keys / 4);
         let numbers = [
-            ("M", side),
-            ("SUBGROUP", subgroup),
             ("SPLIT", split),
-            ("HEADS", heads.heads as u32),
-            ("GROUP", heads.group() as u32),
-            ("HEAD_DIM", head_dim),
-            ("ROW_TILES", row_tiles),
-            ("DEPTHS", head_dim / side),
-            ("PARTS", head_dim / part),
-            ("PER_PART", part / side),
-            ("KEYS", keys),
-            ("SLOT_TILES", keys / side),
             ("OWN_SLOTS", own_slots),
             ("OUT_PARTS", out_parts),
             ("OWN_OUT", own_out),
@@ -75,8 +63,8 @@ impl AttendChosen {
             ("INIT_BLOCKS", settings.init_blocks as u32),
             ("LOCAL_BLOCKS", settings.local_blocks() as u32),
         ];
-        let numbers = numbers.into_iter().map(|(name, number)| (name, U32(number)));
-        let constants: Vec<_> = numbers.chain([("SCALE", F32(heads.scale()))]).collect();
+        let numbers = numbers.map(|(name, number)| (name, U32(number)));
+        let constants = [common(gpu, heads, keys)?.as_slice(), &numbers].concat();
         let spec = KernelSpec { name: "coop/attend_chosen", entry: "main", constants: &constants, pieces: &[] };
         Some(Self { kernel: Kernel::optional(gpu, &spec)?, kv_heads: heads.kv_heads })
     }

@@ -48,9 +48,27 @@ pub(super) fn attends_by_matrices(features: &Features, heads: HeadShape) -> bool
     heads.group() <= MOST_HEADS && subgroup <= 64 && (heads.head_dim as u32).is_multiple_of(coop.side())
 }
 
-/// How many dimensions of a head pass through memory of `keys` columns at a time.
-pub(super) fn part_of(head_dim: u32, keys: u32) -> Option<u32> {
-    [keys, 32, 16].into_iter().find(|part| *part <= keys && head_dim.is_multiple_of(*part))
+/// Constants that all cooperative attention has, for tiles of `keys` slots; a head passes through memory that is no wider, in
+/// parts.
+pub(super) fn common(gpu: &Gpu, heads: HeadShape, keys: u32) -> Option<Vec<(&'static str, Constant)>> {
+    let (side, subgroup) = (gpu.features.coop?.side(), gpu.features.subgroup_size?);
+    let (head_dim, group) = (heads.head_dim as u32, heads.group() as u32);
+    let part = [keys, 32, 16].into_iter().find(|part| *part <= keys && head_dim.is_multiple_of(*part))?;
+    let numbers = [
+        ("M", side),
+        ("SUBGROUP", subgroup),
+        ("HEADS", heads.heads as u32),
+        ("GROUP", group),
+        ("HEAD_DIM", head_dim),
+        ("ROW_TILES", group.div_ceil(side)),
+        ("DEPTHS", head_dim / side),
+        ("PARTS", head_dim / part),
+        ("PER_PART", part / side),
+        ("KEYS", keys),
+        ("SLOT_TILES", keys / side),
+    ];
+    let numbers = numbers.map(|(name, number)| (name, U32(number)));
+    Some(numbers.into_iter().chain([("SCALE", F32(heads.scale()))]).collect())
 }
 
 impl AttendCoop {
@@ -78,27 +96,15 @@ impl AttendCoop {
         // Eight tokens that share are worth more than long tiles: dense attention on an H100 takes 61 ms with 8 and 78 with 4.
         let all = [8, 4].into_iter().flat_map(|tokens| [MOST_KEYS as u32, 32, 16].map(|keys| (tokens, keys)));
         let (tokens, keys) = all.into_iter().find(fits)?;
-        let part = part_of(head_dim, keys)?;
         let numbers = [
             ("TOKENS", tokens),
-            ("M", side),
-            ("SUBGROUP", subgroup),
-            ("HEADS", heads.heads as u32),
-            ("GROUP", heads.group() as u32),
-            ("HEAD_DIM", head_dim),
-            ("ROW_TILES", row_tiles),
-            ("DEPTHS", head_dim / side),
-            ("PARTS", head_dim / part),
-            ("PER_PART", part / side),
-            ("KEYS", keys),
-            ("SLOT_TILES", keys / side),
             ("VECTORS", keys / 8),
             ("TURNS", (2 * row_tiles * side).div_ceil(subgroup)),
             ("LOADS", keys * head_dim / 4 / (tokens * subgroup)),
             ("STAGE", stage(keys)),
         ];
-        let numbers = numbers.into_iter().map(|(name, number)| (name, U32(number)));
-        let constants: Vec<_> = numbers.chain([("SCALE", F32(heads.scale()))]).chain(more.iter().copied()).collect();
+        let numbers = numbers.map(|(name, number)| (name, U32(number)));
+        let constants = [common(gpu, heads, keys)?.as_slice(), &numbers, more].concat();
         let spec = KernelSpec { name, entry: "main", constants: &constants, pieces: &[] };
         Some(Self { kernel: Kernel::optional(gpu, &spec)?, tokens: tokens as usize, kv_heads: heads.kv_heads })
     }
