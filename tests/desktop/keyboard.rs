@@ -1,10 +1,11 @@
 //! Everything by the keyboard: shortcuts, arrows on the pictures, pages, and the palette, which finds chats, documents
 //! and models too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use egui::accesskit::Role;
 use egui::{Key, Modifiers};
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{AccessKitNode, By, NodeT, Queryable};
 use foveal::desktop::attention::ReaderFilter;
 use foveal::desktop::commands::{COMMANDS, OTHER_KEYS, find};
 use foveal::desktop::fake::Script;
@@ -179,5 +180,65 @@ fn every_command_can_be_given_at_any_time() {
             window.app().act(Action::Close);
             window.settle();
         }
+    }
+}
+
+/// What can be pressed or typed into on the screen: its number, and its name for messages.
+fn controls(window: &Window) -> BTreeMap<String, String> {
+    let is_control = |node: &AccessKitNode<'_>| {
+        let roles = [
+            Role::Button,
+            Role::CheckBox,
+            Role::ComboBox,
+            Role::Link,
+            Role::MultilineTextInput,
+            Role::RadioButton,
+            Role::SearchInput,
+            Role::Slider,
+            Role::SpinButton,
+            Role::TextInput,
+        ];
+        roles.contains(&node.role()) && !node.is_disabled()
+    };
+    let found = window.harness.query_all(By::new().predicate(is_control));
+    found
+        .map(|node| node.accesskit_node())
+        .map(|node| (format!("{:?}", node.id()), node.label().unwrap_or_default()))
+        .collect()
+}
+
+#[test]
+fn tab_reaches_every_control() {
+    let mut window = quick();
+    window.ask_sample();
+    window.key(Modifiers::COMMAND, Key::M);
+    let behind = controls(&window);
+    let tab_through = |window: &mut Window, mut missed: BTreeMap<String, String>, what: &str| {
+        let count = missed.len();
+        assert!(
+            count > 0 && missed.values().all(|name| !name.is_empty()),
+            "{what}, a control without a name: {missed:?}"
+        );
+        let mut seen = BTreeSet::new();
+        for _ in 0..3 * count {
+            window.key(Modifiers::NONE, Key::Tab);
+            let focused = window.harness.query_all(By::new().predicate(|node| node.is_focused()));
+            seen.extend(focused.map(|node| format!("{:?}", node.accesskit_node().id())));
+        }
+        missed.retain(|id, _| !seen.contains(id));
+        assert!(missed.is_empty(), "{what}: Tab never comes to {missed:?}, {} of {count}", missed.len());
+        seen
+    };
+    tab_through(&mut window, behind.clone(), "the chat");
+    for dialog in [Dialog::Settings, Dialog::DeviceSettings, Dialog::Models, Dialog::Trash, Dialog::Shortcuts] {
+        let what = format!("{dialog:?}");
+        window.app().act(Action::Open(dialog));
+        window.settle();
+        let mut inside = controls(&window);
+        inside.retain(|id, _| !behind.contains_key(id));
+        let seen = tab_through(&mut window, inside, &what);
+        assert!(seen.iter().all(|id| !behind.contains_key(id)), "{what}: Tab leads behind the dialog");
+        window.app().act(Action::Close);
+        window.settle();
     }
 }

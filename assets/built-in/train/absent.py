@@ -72,11 +72,13 @@ class Absent:
         return None
 
     def told(self, new, beside, own):
-        """Whether a sentence with the new word may answer: it has a word that stands beside it in the question, or, where none
-        stands there, any other of the fact's."""
+        """Whether a sentence with the new word, or the two after it that may say "it" for it, may answer: they have a word that stands
+        beside it in the question, or, where none stands there, any other of the fact's."""
         for found in re.finditer(re.escape(new), self.low):
             start = max(self.low.rfind(".", 0, found.start()), self.low.rfind("\n", 0, found.start())) + 1
-            stop = min(i if i >= 0 else len(self.low) for i in (self.low.find(".", found.end()), self.low.find("\n", found.end())))
+            stop = found.end()
+            for _ in range(3):
+                stop = min(i + 1 if i >= 0 else len(self.low) for i in (self.low.find(".", stop), self.low.find("\n", stop)))
             here = set(WORD.findall(self.low[start:stop])) - {new}
             if not here.isdisjoint(beside) if beside else any(len(o) > 3 and o not in COMMON for o in own & here):
                 return True

@@ -17,7 +17,7 @@ from talk import NOT_FOUND
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 DOCUMENT, QUESTION, ANSWER, FIRST, OPENING = 0.06, 0.1, 1.0, 1.6, 3.0
 # Saying that something is not there is the way out when a fact is hard to find: it must not be learnt as one.
-REFUSAL = 0.8
+REFUSAL = 0.6
 # Tokens at the end of long rows for the questions; train.py's "tail" steps take the same.
 ROOM = 6144
 
@@ -54,7 +54,7 @@ class Rows:
             room = min(ROOM, length // 4)
             share = 0.15 + 0.55 * w.r() if length <= 2048 else 1 - room / length
             count = questions or max(3, int(length * (1 - share) / 22)) if length <= 2048 else questions or room // 24
-            text, turns = self.made.make(int(length * share * (3.7 if length <= 2048 else 4.6)), min(count, 260), absent, 0.07 if length <= 2048 else 0.03)
+            text, turns = self.made.make(int(length * share * (3.7 if length <= 2048 else 4.6)), min(count, 260), absent, 0.05 if length <= 2048 else 0.03)
             if not turns and w.chance(0.8):
                 return self.row(length, questions, absent, chat)
             if length > 2048:

@@ -12,6 +12,7 @@ from facts import Facts
 from scenes import Scenes
 from natural import natural
 from phrases import CORPUS, Crowd, DAYS, EVENTS, FOODS, MONTHS, PAPERS, EVERYDAY, ROOMS, Phrase, Words, an, first_upper, plural
+from pronouns import Pronouns
 from talk import NO_DOCUMENT, NOT_FOUND, TALK, WORLD
 
 LEADS = ["Please note that ", "As agreed, ", "Unfortunately ", "Fortunately, ", "By the way, ", "In addition, ", "Then ", "I think ", "As you know, ", "We heard that ",
@@ -29,6 +30,7 @@ class Documents:
 
     def __init__(self, seed, held_out=False):
         self.words = Words(seed, held_out)
+        self.pronouns = Pronouns(self.words)
         self.prose, self.examples = CORPUS["prose"], CORPUS["examples"]
         self.size = 0
 
@@ -88,6 +90,10 @@ class Documents:
         if found is None:
             return self.event()
         text, asked = found
+        if w.chance(0.22):
+            turned = self.pronouns.turned(text, asked, self.clauses.people)
+            if turned:
+                return turned
         if w.chance(0.15):
             lead = w.one(LEADS)
             if "P " in lead or "P," in lead:
@@ -357,7 +363,7 @@ class Documents:
 
     # Together
 
-    def make(self, characters, count, absent=0.05, near=0.07):
+    def make(self, characters, count, absent=0.05, near=0.06):
         """A document of about so many characters with up to `count` questions."""
         w = self.words
         self.size = characters // 2000

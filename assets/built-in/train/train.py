@@ -1,6 +1,6 @@
 """Training, in one leg of at most ten minutes that can go on from the checkpoint of another.
 
-    python3 train.py --out DIR [--resume DIR] [--plan first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tiny] [--seconds 560] [--rate 0.3] [--no-selection-loss]
+    python3 train.py --out DIR [--resume DIR] [--plan scratch|further|tiny] [--seconds 560] [--rate 0.3] [--no-selection-loss]
 
 A plan is a list of phases: the lengths of the rows with their shares of the steps, seconds, and how the steps on rows longer than the
 shortest are shared between dense, sparse ("every token selects"), tail ("only the questions select"), and for the longest rows local
@@ -23,49 +23,17 @@ from model import Config, Model, initial_weights
 
 TOKENS = 131072
 PLANS = {
-    "first": [
-        dict(lengths={512: 1}, seconds=165),
-        dict(lengths={1024: 1}, seconds=80, jumps=0.3),
-        dict(lengths={2048: 1}, seconds=90, jumps=0.4, selection=0.1),
-        dict(lengths={1024: 0.4, 8192: 0.6}, seconds=75, jumps=0.3, selection=0.1, sparse=0.35, tail=0.4),
-        dict(lengths={1024: 0.35, 32768: 0.65}, seconds=80, selection=0.1, sparse=0.25, tail=0.5),
+    "scratch": [
+        dict(lengths={512: 1}, seconds=115),
+        dict(lengths={1024: 1}, seconds=110, jumps=0.3),
+        dict(lengths={2048: 1}, seconds=80, jumps=0.4, selection=0.1),
+        dict(lengths={1024: 0.4, 8192: 0.6}, seconds=90, jumps=0.3, selection=0.1, sparse=0.2, tail=0.4),
+        dict(lengths={1024: 0.3, 8192: 0.2, 32768: 0.5}, seconds=140, selection=0.1, sparse=0.25, tail=0.45),
     ],
-    "second": [
-        dict(lengths={1024: 1}, seconds=60, jumps=0.3, selection=0.1),
-        dict(lengths={1024: 0.2, 4096: 0.8}, seconds=90, jumps=0.6, selection=0.1, tail=0.2),
-        dict(lengths={1024: 0.2, 8192: 0.8}, seconds=110, jumps=0.5, selection=0.1, sparse=0.15, tail=0.4),
-        dict(lengths={1024: 0.2, 16384: 0.8}, seconds=110, jumps=0.3, selection=0.1, sparse=0.15, tail=0.5),
-        dict(lengths={1024: 0.2, 32768: 0.8}, seconds=130, selection=0.1, sparse=0.15, tail=0.55),
-    ],
-    "third": [
-        dict(lengths={1024: 0.8, 4096: 0.2}, seconds=80, jumps=0.4, selection=0.1, tail=0.3),
-        dict(lengths={1024: 0.3, 4096: 0.2, 16384: 0.2, 32768: 0.3}, seconds=280, jumps=0.4, selection=0.2, sparse=0.2, tail=0.55),
-    ],
-    "fourth": [
-        dict(lengths={1024: 0.7, 4096: 0.3}, seconds=60, jumps=0.4, selection=0.1, tail=0.3),
-        dict(lengths={1024: 0.25, 4096: 0.15, 8192: 0.2, 16384: 0.25, 32768: 0.15}, seconds=455, jumps=0.4, selection=0.1, sparse=0.2, tail=0.5),
-    ],
-    "fifth": [
-        dict(lengths={1024: 0.75, 4096: 0.25}, seconds=110, jumps=0.3, selection=0.1, tail=0.3),
-        dict(lengths={1024: 0.3, 4096: 0.15, 8192: 0.15, 16384: 0.2, 32768: 0.2}, seconds=360, jumps=0.3, selection=0.1, sparse=0.25, tail=0.45),
-    ],
-    "sixth": [
-        dict(lengths={1024: 0.8, 4096: 0.2}, seconds=90, jumps=0.3, selection=0.1, tail=0.3),
-        dict(lengths={1024: 0.35, 4096: 0.1, 8192: 0.1, 16384: 0.2, 32768: 0.25}, seconds=390, jumps=0.3, selection=0.1,
-             **{"sparse": 0.1, "tail": 0.15, "local": 0.3, "local tail": 0.3}),
-    ],
-    "seventh": [
-        dict(lengths={1024: 0.8, 4096: 0.2}, seconds=70, jumps=0.3, selection=0.1, tail=0.3),
-        dict(lengths={1024: 0.3, 4096: 0.15, 8192: 0.15, 16384: 0.2, 32768: 0.2}, seconds=410, jumps=0.3, selection=0.1,
-             **{"sparse": 0.12, "tail": 0.25, "local": 0.2, "local tail": 0.15}),
-    ],
-    "eighth": [
-        dict(lengths={1024: 0.75, 4096: 0.25}, seconds=140, jumps=0.3, selection=0.1, tail=0.3),
-        dict(lengths={1024: 0.34, 4096: 0.12, 8192: 0.1, 16384: 0.19, 32768: 0.25}, seconds=385, jumps=0.3, selection=0.1,
-             **{"sparse": 0.1, "tail": 0.25, "local": 0.15, "local tail": 0.15}),
-    ],
-    "ninth": [
-        dict(lengths={1024: 0.3, 16384: 0.25, 32768: 0.45}, seconds=165, jumps=0.3, selection=0.1, sparse=0.35, tail=0.3),
+    "further": [
+        dict(lengths={1024: 0.8, 4096: 0.2}, seconds=60, jumps=0.3, selection=0.1, tail=0.3),
+        dict(lengths={1024: 0.34, 4096: 0.12, 8192: 0.1, 16384: 0.19, 32768: 0.25}, seconds=240, jumps=0.3, selection=0.1,
+             **{"sparse": 0.25, "tail": 0.25, "local": 0.1, "local tail": 0.05}),
     ],
     "tiny": [
         dict(lengths={256: 1}, seconds=20, tokens=2048),
@@ -326,7 +294,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", required=True)
     parser.add_argument("--resume")
-    parser.add_argument("--plan", default="first", choices=PLANS)
+    parser.add_argument("--plan", default="scratch", choices=PLANS)
     parser.add_argument("--seconds", type=float, default=520)
     parser.add_argument("--workers", type=int, default=14)
     parser.add_argument("--seed", type=int, default=1)
