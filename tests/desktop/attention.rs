@@ -196,7 +196,7 @@ fn dense_has_no_heat() {
     assert_eq!(reading.last_step().map(|step| (step.mode, step.tokens_read())), Some((Mode::Dense, 900)));
 }
 
-/// A document of 40 blocks of which 20 and 21 are read by everybody and 5 by two of four.
+/// A document of 40 blocks of which 20 and 21 are read by everybody, 5 by two of four, 9 and 30 by one.
 #[test]
 fn coverage_names_what_was_read_and_what_was_not() {
     let mut map = ContextMap::default();
@@ -213,7 +213,8 @@ fn coverage_names_what_was_read_and_what_was_not() {
     assert_eq!(coverage.hottest[0].blocks, 20..22);
     assert_eq!(coverage.hottest[1].blocks, 5..6);
     assert!((coverage.closely - 3.0 / 40.0).abs() < 1e-6, "{}", coverage.closely);
-    assert_eq!(coverage.skipped.unwrap().bytes, 22 * 64 * 4..40 * 64 * 4);
+    // One vote is more than chance, which gives a third of one: 22 to 40 was not hardly read.
+    assert_eq!(coverage.skipped.unwrap().bytes, 10 * 64 * 4..20 * 64 * 4);
     assert_eq!(reading.votes_for(5, 0), vec![2; 6]);
     assert_eq!(reading.votes_for(9, 4), vec![1; 2]);
     assert_eq!(reading.block_sums(20), (4.0, 6, Some(0), 4));

@@ -73,7 +73,7 @@ pub struct Coverage {
     pub closely: f32,
     /// The hottest passages, hottest first.
     pub hottest: Vec<Hot>,
-    /// The longest stretch that never got there.
+    /// The longest stretch whose blocks did not get more votes over the answer than chance gives: that has no tint.
     pub skipped: Option<Passage>,
 }
 
@@ -342,6 +342,12 @@ impl Reading {
             .collect();
         let (first, last) = (*blocks.first()?, *blocks.last()?);
         let closely = |block: u32| self.sums.get(block as usize).is_some_and(|sum| sum.closely);
+        // Where there are few blocks chance is so high that nearly nothing is read closely, and much is read all the same.
+        let hardly = |block: u32| match self.sums.get(block as usize) {
+            Some(sum) if self.chance > 0.0 => sum.votes <= self.chance,
+            Some(sum) => !sum.closely,
+            None => true,
+        };
         let passage = |range: Range<u32>| {
             let inside = |block| block_passages(&self.map, size, block).into_iter().find(|p| p.source == source);
             let (start, end) = (inside(range.start)?, inside(range.end.checked_sub(1)?)?);
@@ -362,7 +368,7 @@ impl Reading {
         Some(Coverage {
             closely: blocks.iter().filter(|&&block| closely(block)).count() as f32 / blocks.len() as f32,
             hottest,
-            skipped: longest_run(&blocks, |block| !closely(block)).and_then(passage),
+            skipped: longest_run(&blocks, hardly).and_then(passage),
         })
     }
 }
