@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 import tokenizer
 from documents import Documents
-from model import Config, Model, after_attention, before_attention, rms_norm
+from model import Config, Model, rms_norm
 from train import load, save
 
 POWERS = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0]
@@ -32,23 +32,19 @@ def rounded(w, group=32, levels=15):
 @torch.no_grad()
 def inputs(model, ids):
     """For each layer what its matrices read: after the first norm, the attention's output, after the second, before down."""
-    c, found = model.c, []
-    rows, length = ids.shape
-    cos, sin = model.rope(torch.arange(length).expand(rows, length))
-    scale = c.scale_depth / math.sqrt(c.layers)
-    x = F.embedding(ids.reshape(-1), model.weights["model.embed_tokens.weight"]) * c.scale_embedding
-    for layer in range(c.layers):
-        def w(name, layer=layer):
-            return model.weights[f"model.layers.{layer}.{name}.weight"]
-        first = rms_norm(x, w("input_layernorm"), c.epsilon, x.dtype)
-        q, k, v = before_attention(x, w("input_layernorm"), w("self_attn.q_proj"), w("self_attn.k_proj"), w("self_attn.v_proj"), cos, sin, c.head_dim, c.epsilon)
-        q, k, v = (t.unflatten(0, (rows, length)).transpose(1, 2) for t in (q, k, v))
-        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True).transpose(1, 2).reshape(rows * length, -1)
-        between = x + F.linear(attended, w("self_attn.o_proj")) * scale
-        second = rms_norm(between, w("post_attention_layernorm"), c.epsilon, x.dtype)
-        middle = F.silu(F.linear(second, w("mlp.gate_proj"))) * F.linear(second, w("mlp.up_proj"))
-        found.append((first, attended, second, middle))
-        x = after_attention(x, attended, w("self_attn.o_proj"), w("post_attention_layernorm"), w("mlp.gate_proj"), w("mlp.up_proj"), w("mlp.down_proj"), scale, c.epsilon)
+    found, before, after = [], model.before, model.after
+
+    def seen_before(x, norm, *rest):
+        found.append([rms_norm(x, norm, model.c.epsilon, x.dtype)])
+        return before(x, norm, *rest)
+
+    def seen_after(x, attended, o, norm, gate, up, down, scale, epsilon):
+        second = rms_norm(x + F.linear(attended, o) * scale, norm, epsilon, x.dtype)
+        found[-1] += [attended, second, F.silu(F.linear(second, gate)) * F.linear(second, up)]
+        return after(x, attended, o, norm, gate, up, down, scale, epsilon)
+
+    model.before, model.after = seen_before, seen_after
+    model.hidden(ids)
     return found
 
 

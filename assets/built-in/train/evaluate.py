@@ -1,4 +1,4 @@
-"""Evaluation: held-out documents by length, dense and sparse; texts that people wrote; the samples; small talk.
+"""Evaluation: held-out documents by length, dense and sparse; texts that the generator did not write; the samples; small talk.
 
     python3 evaluate.py WEIGHTS[+WEIGHTS ..] [--lengths 1024,4096] [--rows 16] [--modes dense,sparse] [--out FILE]
 
@@ -144,7 +144,7 @@ def main():
         for folder in ("", "unseen", "fresh"):
             right, asked = written(model, mode, device, mode == "dense", folder)
             results[f"written {folder} {mode}"] = dict(correct=right, asked=asked)
-            print(f"written by people, {folder or 'known'}, {mode}: {right} of {asked}", flush=True)
+            print(f"written texts, {folder or 'known'}, {mode}: {right} of {asked}", flush=True)
     samples(model, device)
     talk(model, device)
     for length in map(int, a.lengths.split(",")):
