@@ -3,8 +3,10 @@
 // rule over the scores: of the blocks between, pinned ones come first and excluded ones last.
 //
 // One workgroup per query token and KV head, of which every lane owns a run of neighbouring blocks. Scores are at least 0, so
-// their bits order as they do. The value of the last block that gets in is found digit by digit (11, 11 and 10 bits, highest
-// first) with a histogram in shared memory; then every lane counts its blocks above it and equal to it, one scan tells where
+// their bits order as they do. The value of the last block that gets in is found digit by digit with a histogram in shared
+// memory: first in 64 steps an octave from 2^-27 to 2^5, where scores are, so that hardly two lanes count in one place (their highest
+// bits are nearly all the same); then, mostly for long texts only, in finer steps within one of these. It ends as soon as
+// all the values of a step get in. Then every lane counts its blocks above and equal, one scan tells where
 // they go, and the list comes out in order without a sort. The result does not depend on timing: histograms only count.
 // The first HELD values of a run stay in registers, 8 * GROUP_SIZE are those of 128K tokens; the rest is read five times, which
 // costs a trip to the cache each time.
@@ -34,8 +36,8 @@ const PINNED: u32 = 1u;
 const EXCLUDED: u32 = 2u;
 
 var<workgroup> histogram: array<atomic<u32>, BINS>;
-var<workgroup> found_digit: u32;
-var<workgroup> found_rank: u32;
+// Digit, rank among the values with that digit, and how many these are.
+var<workgroup> found: vec3<u32>;
 var<private> marked: bool;
 
 const HELD: u32 = 8u;
@@ -60,47 +62,67 @@ struct Run {
     end: u32,
 }
 
-fn count_digit(value: u32, prefix: u32, shift: u32, bits: u32) {
-    // Two shifts, because one by 32 bits is not defined.
-    if ((value >> shift) >> bits) == prefix {
-        atomicAdd(&histogram[(value >> shift) & ((1u << bits) - 1u)], 1u);
+// The `rank`-th largest value (from 1) of those in `bins` steps of 2^shift from `base` on; values above `most` count as that.
+struct Search {
+    base: u32,
+    shift: u32,
+    bins: u32,
+    rank: u32,
+    most: u32,
+}
+
+const FIRST_BASE: u32 = 100u << 23u;
+const FIRST_SHIFT: u32 = 17u;
+const FIRST: Search = Search(FIRST_BASE, FIRST_SHIFT, BINS, FREE_BLOCKS, FIRST_BASE + (BINS << FIRST_SHIFT) - 1u);
+const EVERYTHING: Search = Search(0u, 21u, BINS, FREE_BLOCKS, 0xFFFFFFFFu);
+
+// Lane 0 owns the highest digits, so that a scan over lanes runs from the largest value down; a lane's are GROUP_SIZE apart.
+fn place_of(digit: u32) -> u32 {
+    let down = BINS - 1u - digit;
+    return down % BINS_PER_LANE * GROUP_SIZE + down / BINS_PER_LANE;
+}
+
+fn count_digit(value: u32, search: Search) {
+    // Wraps for values below the base, which are past the last bin then.
+    let digit = (min(value, search.most) - search.base) >> search.shift;
+    if digit < search.bins {
+        atomicAdd(&histogram[place_of(digit)], 1u);
     }
 }
 
-// The digit in which the `rank`-th largest of the values lies (rank from 1) that agree with `prefix` above `shift +
-// bits`; `found_rank` is its rank among those with the same digit.
-fn find_digit(run: Run, prefix: u32, shift: u32, bits: u32, rank: u32, lane: u32) {
+// What `found` says; digit BINS if so many values are not there.
+fn find_digit(run: Run, search: Search, lane: u32) -> vec3<u32> {
     for (var i = 0u; i < BINS_PER_LANE; i++) {
-        atomicStore(&histogram[lane + i * GROUP_SIZE], 0u);
+        atomicStore(&histogram[i * GROUP_SIZE + lane], 0u);
+    }
+    if lane == 0u {
+        found = vec3(BINS, 0u, 0u);
     }
     workgroupBarrier();
     //#repeat i 8
     if run.first + @iu < run.end {
-        count_digit(held_@i, prefix, shift, bits);
+        count_digit(held_@i, search);
     }
     //#end
     for (var block = run.first + HELD; block < run.end; block++) {
-        count_digit(value_of(run.row, block), prefix, shift, bits);
+        count_digit(value_of(run.row, block), search);
     }
     workgroupBarrier();
-    // Lane 0 takes the highest digits, so that the scan runs from the largest value down.
-    let top = BINS - 1u - lane * BINS_PER_LANE;
     var own = 0u;
     for (var i = 0u; i < BINS_PER_LANE; i++) {
-        own += atomicLoad(&histogram[top - i]);
+        own += atomicLoad(&histogram[i * GROUP_SIZE + lane]);
     }
     var above = sum_before(own, lane);
-    if above < rank && rank <= above + own {
+    if above < search.rank && search.rank <= above + own {
         for (var i = 0u; i < BINS_PER_LANE; i++) {
-            let count = atomicLoad(&histogram[top - i]);
-            if above < rank && rank <= above + count {
-                found_digit = top - i;
-                found_rank = rank - above;
+            let count = atomicLoad(&histogram[i * GROUP_SIZE + lane]);
+            if above < search.rank && search.rank <= above + count {
+                found = vec3(BINS - 1u - (lane * BINS_PER_LANE + i), search.rank - above, count);
             }
             above += count;
         }
     }
-    workgroupBarrier();
+    return workgroupUniformLoad(&found);
 }
 
 @compute @workgroup_size(GROUP_SIZE)
@@ -136,16 +158,23 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     //#repeat i 8
     held_@i = value_of(run.row, min(first + @iu, free_end - 1u));
     //#end
-    find_digit(run, 0u, 21u, 11u, FREE_BLOCKS, lane);
-    var prefix = workgroupUniformLoad(&found_digit);
-    var rank = workgroupUniformLoad(&found_rank);
-    find_digit(run, prefix, 10u, 11u, rank, lane);
-    prefix = (prefix << 11u) | workgroupUniformLoad(&found_digit);
-    rank = workgroupUniformLoad(&found_rank);
-    find_digit(run, prefix, 0u, 10u, rank, lane);
-    let threshold = (prefix << 10u) | workgroupUniformLoad(&found_digit);
-    // How many of the blocks equal to the threshold get in.
-    let equal_taken = workgroupUniformLoad(&found_rank);
+    var search = FIRST;
+    var at = find_digit(run, search, lane);
+    // What lies above the first steps counts in their last one, what lies below is not there.
+    if at.x >= BINS - 1u {
+        search = EVERYTHING;
+        at = find_digit(run, search, lane);
+    }
+    while at.y < at.z && search.shift > 0u {
+        let finer = max(search.shift, 11u) - 11u;
+        let base = search.base + (at.x << search.shift);
+        search = Search(base, finer, 1u << (search.shift - finer), at.y, 0xFFFFFFFFu);
+        at = find_digit(run, search, lane);
+    }
+    // Of a digit that gets in as a whole, the threshold is the value below it; else its values are equal, and some get in.
+    let whole = search.shift > 0u;
+    let threshold = search.base + (at.x << search.shift) - select(0u, 1u, whole);
+    let equal_taken = select(at.y, 0u, whole);
 
     // Two counts travel in one word.
     var counts = 0u;

@@ -48,6 +48,11 @@ fn equals_twin_exactly() {
             // Around the first position that leaves a block out, and at 20 000 tokens.
             check(gpu, published, 6080, 130, || random.unit());
             check(gpu, published, 20_000, 3, || random.unit() * 1e-30);
+            // Below, within and above the values that the first search looks at, which are those of probabilities.
+            check(gpu, published, 20_000, 5, || 10f32.powf(random.unit() * 60.0 - 30.0));
+            check(gpu, published, 20_000, 3, || 1e4 * (1.0 + random.unit()));
+            // So close together that only the last bits differ.
+            check(gpu, published, 20_000, 3, || 0.25 + random.unit() * 1e-5);
         }
     });
 }

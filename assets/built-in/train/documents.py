@@ -2,7 +2,7 @@
 
 `Documents.make(characters)` gives (text, questions), a question being (text, answer, first and last character of the
 sentence that states it; -1 where nothing does).
-Kinds: mail, minutes, recipe, report, note, story, log, facts strewn into prose. All share one pool of people and things, so
+Kinds: mail, minutes, recipe, report, note, story, log, facts strewn into prose; and written texts. All share one pool of people and things, so
 that a question has near misses in its document.
 """
 
@@ -14,6 +14,7 @@ from natural import natural
 from phrases import CORPUS, Crowd, DAYS, EVENTS, FOODS, MONTHS, PAPERS, EVERYDAY, ROOMS, Phrase, Words, an, first_upper, plural
 from pronouns import Pronouns
 from talk import NO_DOCUMENT, NOT_FOUND, TALK, WORLD
+from written import Texts
 
 LEADS = ["Please note that ", "As agreed, ", "Unfortunately ", "Fortunately, ", "By the way, ", "In addition, ", "Then ", "I think ", "As you know, ", "We heard that ",
          "It turned out that ", "Finally, ", "First, ", "Also, ", "Meanwhile, ", "However, ", "As far as I know ", "For your information: ", "Good news: ", "It seems that ",
@@ -22,6 +23,8 @@ LEADS = ["Please note that ", "As agreed, ", "Unfortunately ", "Fortunately, ", 
 TAILS = [", as usual", ", as discussed", " again", ", I hope", ", if possible", ", of course", " as well", " after all", ", at last", ", as far as we know", ", which surprised everybody",
          ", which was a relief", ", although it was late", ", even if nobody noticed", " without any problem", ", and nobody complained", ", but that is another story"]
 GREET = ["Hi", "Dear", "Hello", "Dear", "Hey", "Good morning"]
+# Share of the short documents that are written texts, and of the long ones that hold some.
+WRITTEN, STREWN = 0.4, 0.6
 CLOSE = ["Best", "Best regards", "Kind regards", "Yours", "Cheers", "Thanks", "Many thanks", "See you", "Love", "Regards", "Best wishes", "Sincerely"]
 
 
@@ -32,6 +35,8 @@ class Documents:
         self.words = Words(seed, held_out)
         self.pronouns = Pronouns(self.words)
         self.prose, self.examples = CORPUS["prose"], CORPUS["examples"]
+        # Held-out documents are of held-out words only, and the same for all runs.
+        self.texts = None if held_out else Texts()
         self.size = 0
 
     def fresh(self, author=None, size=1, addressee=None, kind="a"):
@@ -363,6 +368,27 @@ class Documents:
 
     # Together
 
+    def written(self, characters):
+        """Written texts, one or several, and questions that they do not answer."""
+        w = self.words
+        self.fresh()
+        out, missing, alone = [], [], characters < 3000
+        while not out or sum(len(text) for text, _, _ in out) < characters - 800 and not alone:
+            pieces, unanswered = self.texts.one(w, alone)
+            out += pieces
+            missing += unanswered
+        return out, missing
+
+    def strewn(self, pieces):
+        """Some written texts between the paragraphs of a long document, and questions that they do not answer."""
+        w, missing = self.words, []
+        for _ in range(w.between(1, 5)):
+            at = next((i + 1 for i in range(int(w.r() * len(pieces)), len(pieces)) if "\n" in pieces[i][1]), len(pieces))
+            text, unanswered = self.texts.one(w, alone=False)
+            pieces[at:at] = text
+            missing += unanswered
+        return missing
+
     def make(self, characters, count, absent=0.05, near=0.06):
         """A document of about so many characters with up to `count` questions."""
         w = self.words
@@ -375,7 +401,13 @@ class Documents:
             kind = self.mixed if x < 0.5 else self.log if x < 0.7 else self.story if x < 0.85 else self.report
         else:
             kind = self.mail if x < 0.2 else self.minutes if x < 0.33 else self.recipe if x < 0.45 else self.report if x < 0.57 else self.note if x < 0.71 else self.story if x < 0.83 else self.log if x < 0.89 else self.mixed
-        pieces, text, asked = kind(characters), "", []
+        text, asked, missing, written = "", [], [], self.texts and not large and w.chance(WRITTEN)
+        if written:
+            pieces, missing = self.written(characters)
+        else:
+            pieces = kind(characters)
+            if self.texts and large and w.chance(STREWN):
+                missing = self.strewn(pieces)
         for piece, gap, questions in pieces:
             asked += [(q, len(text), len(text) + len(piece)) for q in questions]
             text += piece + gap
@@ -395,14 +427,19 @@ class Documents:
             # One question, one answer: the same words are asked once in a document.
             seen.add(question.lower())
             questions.append((self.reword(question), self.as_written(answer, text, begin, end), begin, end))
-        changer = Absent(w, text) if near and questions else None
+        for question in missing:
+            if w.chance(0.5) and question.lower() not in seen:
+                seen.add(question.lower())
+                questions.insert(int(w.r() * (len(questions) + 1)), (self.reword(question), NOT_FOUND, -1, -1))
+        # Of written texts nobody knows what else they answer.
+        changer = Absent(w, text) if near and questions and not written else None
         for question, answer, begin, end in list(questions) if changer else []:
             changed = changer.twisted(question, answer, begin, end) if w.chance(near) else None
             if changed and changed.lower() not in seen:
                 seen.add(changed.lower())
                 questions.insert(int(w.r() * (len(questions) + 1)), (changed, NOT_FOUND, -1, -1))
         # A crowd has a near miss for everything that could be asked: there the right answer is often that it is not said.
-        absent = 2 * absent if w.crowd else absent
+        absent = 2 * absent if w.crowd else absent / 2 if written else absent
         missing = sum(w.chance(absent) for _ in range(max(1, len(questions))))
         for _ in range(missing):
             question = self.unanswerable(low)

@@ -141,7 +141,7 @@ def main():
     results = {}
     modes = a.modes.split(",")
     for mode in modes:
-        for folder in ("", "unseen", "fresh"):
+        for folder in ("", "unseen", "fresh", "blind"):
             right, asked = written(model, mode, device, mode == "dense", folder)
             results[f"written {folder} {mode}"] = dict(correct=right, asked=asked)
             print(f"written texts, {folder or 'known'}, {mode}: {right} of {asked}", flush=True)

@@ -1,6 +1,6 @@
 """Training, in one leg of at most ten minutes that can go on from the checkpoint of another.
 
-    python3 train.py --out DIR [--resume DIR] [--plan scratch|further|tiny] [--seconds 560] [--rate 0.3] [--no-selection-loss]
+    python3 train.py --out DIR [--resume DIR] [--plan scratch|further|written|tiny] [--seconds 560] [--rate 0.3] [--no-selection-loss]
 
 A plan is a list of phases: the lengths of the rows with their shares of the steps, seconds, and how the steps on rows longer than the
 shortest are shared between dense, sparse ("every token selects"), tail ("only the questions select"), and for the longest rows local
@@ -33,6 +33,11 @@ PLANS = {
     "further": [
         dict(lengths={1024: 0.8, 4096: 0.2}, seconds=60, jumps=0.3, selection=0.1, tail=0.3),
         dict(lengths={1024: 0.34, 4096: 0.12, 8192: 0.1, 16384: 0.19, 32768: 0.25}, seconds=240, jumps=0.3, selection=0.1,
+             **{"sparse": 0.25, "tail": 0.25, "local": 0.1, "local tail": 0.05}),
+    ],
+    "written": [
+        dict(lengths={1024: 0.8, 4096: 0.2}, seconds=100, jumps=0.3, selection=0.1, tail=0.3),
+        dict(lengths={1024: 0.34, 4096: 0.12, 8192: 0.1, 16384: 0.19, 32768: 0.25}, seconds=430, jumps=0.3, selection=0.1,
              **{"sparse": 0.25, "tail": 0.25, "local": 0.1, "local tail": 0.05}),
     ],
     "tiny": [
