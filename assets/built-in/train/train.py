@@ -38,7 +38,7 @@ PLANS = {
     "written": [
         dict(lengths={1024: 0.8, 4096: 0.2}, seconds=100, jumps=0.3, selection=0.1, tail=0.3),
         dict(lengths={1024: 0.34, 4096: 0.12, 8192: 0.1, 16384: 0.19, 32768: 0.25}, seconds=430, jumps=0.3, selection=0.1,
-             **{"sparse": 0.25, "tail": 0.25, "local": 0.1, "local tail": 0.05}),
+             **{"sparse": 0.35, "tail": 0.25, "local": 0.05, "local tail": 0.05}),
     ],
     "tiny": [
         dict(lengths={256: 1}, seconds=20, tokens=2048),
