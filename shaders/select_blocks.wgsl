@@ -8,8 +8,8 @@
 // bits are nearly all the same); then, mostly for long texts only, in finer steps within one of these. It ends as soon as
 // all the values of a step get in. Then every lane counts its blocks above and equal, one scan tells where
 // they go, and the list comes out in order without a sort. The result does not depend on timing: histograms only count.
-// The first HELD values of a run stay in registers, 8 * GROUP_SIZE are those of 128K tokens; the rest is read five times, which
-// costs a trip to the cache each time.
+// The first HELD values of a run stay in registers, 8 * GROUP_SIZE are those of 128K tokens; the rest is read three to six
+// times, which costs a trip to the cache each time.
 //
 // Host: src/ops/select_blocks.rs. Twin: src/reference/select_blocks.rs.
 //
@@ -171,10 +171,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         search = Search(base, finer, 1u << (search.shift - finer), at.y, 0xFFFFFFFFu);
         at = find_digit(run, search, lane);
     }
-    // Of a digit that gets in as a whole, the threshold is the value below it; else its values are equal, and some get in.
-    let whole = search.shift > 0u;
-    let threshold = search.base + (at.x << search.shift) - select(0u, 1u, whole);
-    let equal_taken = select(at.y, 0u, whole);
+    // A step gets in as a whole, and with it all that is above its lower end; or its values are equal, and some of them get in.
+    let threshold = search.base + (at.x << search.shift);
+    let equal_taken = at.y;
 
     // Two counts travel in one word.
     var counts = 0u;
