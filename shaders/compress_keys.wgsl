@@ -3,6 +3,8 @@
 //     fine[g, j]   = mean(keys[g, STRIDE * j .. STRIDE * j + 2 * STRIDE])
 //     coarse[g, j] = mean(keys[g, BLOCK * j .. BLOCK * j + 2 * BLOCK])
 //
+// rounded to bf16 where BF16, and kept in f16 (which holds every bf16 from 2^-14 on).
+//
 // A window is written when its last token arrives, so the chunk's size and start do not matter, and after the cache was
 // cut the windows that new tokens complete are written again. One workgroup per window and KV head; every key is read
 // four times in all (two fine and two coarse windows), which at 128K tokens is 0.3 GB, far below one layer's attention.
@@ -11,9 +13,9 @@
 //
 // Host: src/ops/compress_keys.rs. Twin: src/reference/compress_keys.rs.
 //
-//#import numbers                                  pack_half
+//#import numbers                                  pack_half, nearest_bf16
 //#import cache                                    keys, unpack_cached, key_scale
-//#const  GROUP_SIZE HEAD_DIM STRIDE BLOCK SLICES  SLICES = GROUP_SIZE / (HEAD_DIM / 8)
+//#const  GROUP_SIZE HEAD_DIM STRIDE BLOCK SLICES BF16  SLICES = GROUP_SIZE / (HEAD_DIM / 8)
 
 struct Params {
     capacity: u32,     // tokens that the cache holds
@@ -61,7 +63,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         for (var i = 0u; i < SLICES; i++) {
             sum += parts[i * (HEAD_DIM / 2u) + lane];
         }
-        let mean = pack_half(sum / f32(2u * stride));
+        var means = sum / f32(2u * stride);
+        if BF16 {
+            means = vec2(rounded(means.x), rounded(means.y));
+        }
+        let mean = pack_half(means);
         let target_row = group.y * (params.capacity / stride) + window;
         if is_fine {
             fine[target_row * (HEAD_DIM / 2u) + lane] = mean;
@@ -69,4 +75,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             coarse[target_row * (HEAD_DIM / 2u) + lane] = mean;
         }
     }
+}
+
+fn rounded(value: f32) -> f32 {
+    let bits = bitcast<u32>(value);
+    // Infinities and what is no number stay, so that they are noticed.
+    return bitcast<f32>(select(nearest_bf16(bits), bits, (bits & 0x7F800000u) == 0x7F800000u));
 }

@@ -4,6 +4,8 @@
 //! 4s tokens: fine key j is the mean of tokens [sj, sj + 2s), coarse key j of tokens [4sj, 4sj + 8s). A compressed key
 //! is visible to position p when its last token is at or before p. Block b is touched by the fine keys 4b-1 .. 4b+3.
 
+use half::bf16;
+
 use crate::error::{Error, Result};
 
 /// How local blocks and the budget are counted; the two published generations differ by one block.
@@ -22,6 +24,35 @@ pub enum Lse {
     Coarse,
     /// The fine keys themselves (MiniCPM4).
     Exact,
+}
+
+/// What compressed keys and block scores are rounded to before blocks are ranked. The official implementation holds them in
+/// the model's type, bf16 for all published models: rounded alike, and with the lower block first among equals, the choice
+/// is its own, block for block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ScoreType {
+    /// Not rounded, but for the f16 that the device keeps compressed keys in.
+    F32,
+    /// bfloat16, to the nearest, ties to even.
+    Bf16,
+}
+
+impl ScoreType {
+    /// For what config.json calls `torch_dtype`. The published models are bfloat16, also where a file no longer says so.
+    pub fn of_model(torch_dtype: Option<&str>) -> Self {
+        match torch_dtype {
+            Some("float32" | "float16") => Self::F32,
+            _ => Self::Bf16,
+        }
+    }
+
+    /// The value as it is ranked, or as a key is kept.
+    pub fn round(self, value: f32) -> f32 {
+        match self {
+            Self::F32 => value,
+            Self::Bf16 => bf16::from_f32(value).to_f32(),
+        }
+    }
 }
 
 /// Heads of an attention layer. Query head h reads key and value head `h / group`.
@@ -54,6 +85,8 @@ pub struct SparseSettings {
     pub variant: Variant,
     /// Where the denominators come from.
     pub lse: Lse,
+    /// What keys and scores are rounded to.
+    pub score_type: ScoreType,
 }
 
 impl HeadShape {
@@ -97,6 +130,7 @@ impl SparseSettings {
         topk: 64,
         variant: Variant::Local33,
         lse: Lse::Coarse,
+        score_type: ScoreType::Bf16,
     };
 
     /// Checks that the numbers fit each other; every op relies on it.

@@ -102,8 +102,10 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
             let pitched = |pitch: u32| with(sparse_sets(false), &[("PITCH", U32(pitch))]);
             [pitched(64), pitched(65)].concat()
         }
-        "compress_keys" | "score_blocks_decode" | "select_blocks" | "attend_sparse" => {
-            sparse_sets(kernel.starts_with("attend") || kernel.ends_with("decode"))
+        "score_blocks_decode" | "attend_sparse" => sparse_sets(true),
+        "compress_keys" | "select_blocks" => {
+            let ranked = |bf16: bool| with(sparse_sets(false), &[("BF16", Bool(bf16))]);
+            [ranked(false), ranked(true)].concat()
         }
         // Heads fill whole matrices.
         "coop/score_blocks" => {

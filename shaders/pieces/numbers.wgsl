@@ -26,6 +26,11 @@ fn pack_halves(value: Eight) -> vec4<u32> {
     return vec4(pack_half(value.low.xy), pack_half(value.low.zw), pack_half(value.high.xy), pack_half(value.high.zw));
 }
 
+// The bits of a float with those of the nearest bf16, the even one of two as near. Not for what is no number.
+fn nearest_bf16(bits: u32) -> u32 {
+    return (bits + 0x7FFFu + ((bits >> 16u) & 1u)) & 0xFFFF0000u;
+}
+
 // Values beyond the range of 16 bits become the largest finite ones. Infinities and what is no number become the latter,
 // so that they reach the logits, where they are noticed; told by their bits, as compilers may take floats for finite.
 fn pack_half(value: vec2<f32>) -> u32 {

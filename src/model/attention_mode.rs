@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::config::{Family, Fields, fault};
 use crate::error::{Error, Result};
-use crate::sparse_settings::{Lse, SparseSettings, Variant};
+use crate::sparse_settings::{Lse, ScoreType, SparseSettings, Variant};
 
 /// What the user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
@@ -62,11 +62,12 @@ pub struct SparseConfig {
 const DENSE_LEN: usize = 8192;
 
 impl SparseConfig {
-    /// From the value of `sparse_config`, which may be absent.
-    pub fn new(json: Option<&Value>, family: Family) -> Result<Self> {
+    /// From the value of `sparse_config`, which may be absent. `score_type` is what the model's own type asks for.
+    pub fn new(json: Option<&Value>, family: Family, score_type: ScoreType) -> Result<Self> {
+        let published = SparseSettings { score_type, ..SparseSettings::MINICPM4_1 };
         let Some(json) = json else {
             let origin = if family == Family::MiniCpm { SparseOrigin::Published } else { SparseOrigin::Experimental };
-            return Ok(Self { settings: SparseSettings::MINICPM4_1, dense_len: DENSE_LEN, origin });
+            return Ok(Self { settings: published, dense_len: DENSE_LEN, origin });
         };
         let fields = Fields(json);
         if fields.flag("use_nope")?.unwrap_or(false) {
@@ -77,7 +78,6 @@ impl SparseConfig {
                 "Selection by keys without position is not supported; --attention dense --sparse-config '{}' runs the model dense",
             ));
         }
-        let published = SparseSettings::MINICPM4_1;
         let variant = match fields.text("variant")?.unwrap_or("4.1") {
             "4.1" => Variant::Local33,
             "4.0" => Variant::Local32,
@@ -88,6 +88,14 @@ impl SparseConfig {
             "exact" => Lse::Exact,
             other => return Err(fault("sparse_config.lse", "coarse or exact", other, "Correct --sparse-config")),
         };
+        let score_type = match fields.text("score_type")? {
+            None => score_type,
+            Some("f32") => ScoreType::F32,
+            Some("bf16") => ScoreType::Bf16,
+            Some(other) => {
+                return Err(fault("sparse_config.score_type", "f32 or bf16", other, "Correct --sparse-config"));
+            }
+        };
         let settings = SparseSettings {
             kernel_size: fields.size_or("kernel_size", published.kernel_size)?,
             kernel_stride: fields.size_or("kernel_stride", published.kernel_stride)?,
@@ -97,6 +105,7 @@ impl SparseConfig {
             topk: fields.size_or("topk", published.topk)?,
             variant,
             lse,
+            score_type,
         }
         .checked()?;
         // The models' code writes -1 for "always sparse".

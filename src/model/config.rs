@@ -9,6 +9,7 @@ use super::attention_mode::SparseConfig;
 use super::rope::Rope;
 use crate::error::{Error, Result};
 use crate::ops::HeadShape;
+use crate::sparse_settings::ScoreType;
 
 /// Whose formulas the model follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +89,11 @@ impl ModelConfig {
             embedding_scale: scaled("scale_emb", 1.0)? as f32,
             residual_scale: if minicpm { (scaled("scale_depth", 1.0)? / (layers as f64).sqrt()) as f32 } else { 1.0 },
             logit_scale: if minicpm { (base / hidden_size as f64) as f32 } else { 1.0 },
-            sparse: SparseConfig::new(json.get("sparse_config").filter(|value| !value.is_null()), family)?,
+            sparse: SparseConfig::new(
+                json.get("sparse_config").filter(|value| !value.is_null()),
+                family,
+                ScoreType::of_model(fields.text("torch_dtype")?.or(fields.text("dtype")?)),
+            )?,
         };
         config.check_widths()?;
         Ok(config)

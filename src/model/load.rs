@@ -37,7 +37,7 @@ impl LoadOptions {
     pub fn config(&self, checkpoint: &Checkpoint) -> Result<ModelConfig> {
         let mut config = ModelConfig::new(checkpoint.config())?;
         if let Some(sparse) = &self.sparse_config {
-            config.sparse = SparseConfig::new(Some(sparse), config.family)?;
+            config.sparse = SparseConfig::new(Some(sparse), config.family, config.sparse.settings.score_type)?;
         }
         Ok(config)
     }

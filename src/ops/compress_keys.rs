@@ -2,9 +2,9 @@
 
 use super::{CacheFormat, CachedTokens, ROW_GROUP};
 use crate::error::Result;
-use crate::gpu::shader::Constant::U32;
+use crate::gpu::shader::Constant::{Bool, U32};
 use crate::gpu::{Binding, Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
-use crate::sparse_settings::{HeadShape, SparseSettings};
+use crate::sparse_settings::{HeadShape, ScoreType, SparseSettings};
 
 /// Keeps the compressed keys of one shape of cache.
 pub struct CompressKeys {
@@ -46,6 +46,7 @@ impl CompressKeys {
             ("STRIDE", U32(settings.kernel_stride as u32)),
             ("BLOCK", U32(settings.block_size as u32)),
             ("SLICES", U32(ROW_GROUP / (shape.head_dim as u32 / 8))),
+            ("BF16", Bool(settings.score_type == ScoreType::Bf16)),
         ];
         let pieces = [("cache", cache.piece())];
         let spec = KernelSpec { name: "compress_keys", entry: "main", constants: &constants, pieces: &pieces };

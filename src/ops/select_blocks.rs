@@ -2,9 +2,9 @@
 
 use super::ROW_GROUP;
 use crate::error::{Error, Result};
-use crate::gpu::shader::Constant::U32;
+use crate::gpu::shader::Constant::{Bool, U32};
 use crate::gpu::{Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
-use crate::sparse_settings::{HeadShape, SparseSettings};
+use crate::sparse_settings::{HeadShape, ScoreType, SparseSettings};
 
 /// Most blocks of a text: two counts of them share a word in the kernel.
 const MOST_BLOCKS: usize = 32_768;
@@ -52,6 +52,7 @@ impl SelectBlocks {
             ("INIT_BLOCKS", U32(settings.init_blocks as u32)),
             ("LOCAL_BLOCKS", U32(settings.local_blocks() as u32)),
             ("FREE_BLOCKS", U32(settings.free_blocks() as u32)),
+            ("BF16", Bool(settings.score_type == ScoreType::Bf16)),
         ];
         let scan = if gpu.features.subgroup { "subgroup" } else { "barrier" };
         let spec =

@@ -5,7 +5,8 @@ use rayon::prelude::*;
 /// Means over the complete windows of `2 * stride` tokens that start at every multiple of `stride`.
 ///
 /// `keys` is (kv_heads, capacity, head_dim) with `length` tokens in use; the result is (kv_heads, capacity / stride,
-/// head_dim) with zeros where no window is complete. Fine keys have the kernel stride, coarse ones the block size.
+/// head_dim) with zeros where no window is complete. Fine keys have the kernel stride, coarse ones the block size. They are
+/// to be rounded to the settings' `score_type`.
 pub fn compress_keys(
     keys: &[f32],
     kv_heads: usize,

@@ -193,8 +193,10 @@ fn sparse(
     let (heads, settings) = (config.heads, config.sparse.settings);
     let queries = &rotated.queries;
     let tokens = queries.len() / (heads.heads * heads.head_dim);
-    let compress =
-        |stride: usize| compress_keys(keys, heads.kv_heads, capacity, heads.head_dim, start + tokens, stride);
+    let compress = |stride: usize| {
+        let means = compress_keys(keys, heads.kv_heads, capacity, heads.head_dim, start + tokens, stride);
+        means.into_iter().map(|mean| settings.score_type.round(mean)).collect::<Vec<_>>()
+    };
     let (fine, coarse) = (compress(settings.kernel_stride), compress(settings.block_size));
     let scores = score_blocks(queries, &fine, &coarse, &heads, &settings, capacity, start);
     let ids = select_blocks(&scores, heads.kv_heads, tokens, &settings, start, marks);

@@ -9,8 +9,8 @@ pub const NO_BLOCK: u32 = u32::MAX;
 /// The blocks that each query reads: (tokens, kv_heads, budget), ascending, the rest [`NO_BLOCK`].
 ///
 /// While all blocks fit, all of them; else the first ones, the local ones, and of those between the ones with the
-/// highest score, the lower block first where scores are equal; pinned ones before all others, excluded ones after
-/// them, the lower first. `scores` is (kv_heads, tokens, blocks) for the positions from `start` on.
+/// highest score in the settings' `score_type`, the lower block first where these are equal; pinned ones before all
+/// others, excluded ones after them, the lower first. `scores` is (kv_heads, tokens, blocks) for the positions from `start` on.
 pub fn select_blocks(
     scores: &[f32],
     kv_heads: usize,
@@ -33,9 +33,10 @@ pub fn select_blocks(
             let mut ranked: Vec<usize> = (settings.init_blocks..settings.free_end(position)).collect();
             // A stable sort keeps the lower block first.
             // Excluded ones are all worth the same.
+            let score = |block: usize| settings.score_type.round(scores[block]);
             let rank = |block: usize| match marks.mark(position, block) {
-                Some(BlockMark::Pinned) => (2, scores[block]),
-                None => (1, scores[block]),
+                Some(BlockMark::Pinned) => (2, score(block)),
+                None => (1, score(block)),
                 Some(BlockMark::Excluded) => (0, 0.0),
             };
             ranked.sort_by(|a, b| {

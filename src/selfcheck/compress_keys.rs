@@ -8,8 +8,8 @@ use crate::ops::compress_keys::{CompressKeys, CompressKeysArgs};
 use crate::ops::{CacheFormat, HeadShape};
 use crate::sparse_settings::SparseSettings;
 
-/// f16 output.
-const TOLERANCE: (f32, f32) = (1e-4, 1e-3);
+/// f16 output, or bf16: a sum in another order may round to its other neighbour.
+const TOLERANCE: (f32, f32) = (1e-4, 8e-3);
 
 /// All windows of `length` tokens; the places of those that are not complete must stay empty.
 pub fn check(

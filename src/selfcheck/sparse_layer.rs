@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
 use crate::ops::HeadShape;
 use crate::reference;
-use crate::sparse_settings::SparseSettings;
+use crate::sparse_settings::{ScoreType, SparseSettings};
 
 /// Queries of the last `tokens` of `length` positions, and a cache of all of them.
 pub(super) struct SparseLayer {
@@ -18,6 +18,7 @@ pub(super) struct SparseLayer {
     pub(super) q: Vec<f32>,
     pub(super) keys: Vec<f32>,
     pub(super) values: Vec<f32>,
+    score_type: ScoreType,
 }
 
 impl SparseLayer {
@@ -28,7 +29,7 @@ impl SparseLayer {
         let cache = kv_heads * capacity * head_dim;
         let q = random.halves(tokens * count * head_dim, 2.0);
         let (keys, values) = (random.halves(cache, 1.0), random.halves(cache, 1.0));
-        Self { heads, start, tokens, capacity, q, keys, values }
+        Self { heads, start, tokens, capacity, q, keys, values, score_type: settings.score_type }
     }
 
     /// A tensor (kv_heads, slots, head_dim) of the cache.
@@ -42,11 +43,11 @@ impl SparseLayer {
         upload_f16(gpu, "q", &[self.tokens, heads, head_dim], &self.q)
     }
 
-    /// Compressed keys by the twin, rounded to f16 as the device stores them.
+    /// Compressed keys by the twin, rounded as the device stores them.
     pub(super) fn compressed(&self, stride: usize) -> Vec<f32> {
         let HeadShape { kv_heads, head_dim, .. } = self.heads;
         let end = self.start + self.tokens;
         let means = reference::compress_keys(&self.keys, kv_heads, self.capacity, head_dim, end, stride);
-        means.into_iter().map(|mean| f16::from_f32(mean).to_f32()).collect()
+        means.into_iter().map(|mean| f16::from_f32(self.score_type.round(mean)).to_f32()).collect()
     }
 }

@@ -2,7 +2,7 @@ use foveal::gpu::{Element, Gpu, Tensor};
 use foveal::ops::compress_keys::CompressKeysArgs;
 use foveal::ops::{CacheFormat, CompressKeys};
 use foveal::reference;
-use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
+use foveal::sparse_settings::{HeadShape, Lse, ScoreType, SparseSettings, Variant};
 
 use super::sparse_chain::{Case, small};
 use crate::harness::{close, on_each_gpu, poisoned, read_f32, recorder};
@@ -10,8 +10,9 @@ use crate::harness::{close, on_each_gpu, poisoned, read_f32, recorder};
 /// What `poisoned` leaves in f16.
 const POISON: f32 = 61280.0;
 
-/// f16 result: half a unit in the last place.
+/// Half a unit in the last place of an f16 result, and of a bf16.
 const TOLERANCE: f32 = 1e-3;
+const TOLERANCE_BF16: f32 = 1.001 / 256.0;
 
 fn compressed(gpu: &Gpu, case: &Case, stride: usize) -> Tensor {
     let HeadShape { kv_heads, head_dim, .. } = case.shape;
@@ -25,7 +26,13 @@ fn check(what: &str, got: &[f32], case: &Case, length: usize, stride: usize) {
     let (slots, windows) = (case.capacity / stride, (length / stride).saturating_sub(1));
     for (row, (got, expected)) in got.chunks(head_dim).zip(expected.chunks(head_dim)).enumerate() {
         if row % slots < windows {
-            close(what, got, expected, 1e-4, TOLERANCE);
+            match case.settings.score_type {
+                ScoreType::F32 => close(what, got, expected, 1e-4, TOLERANCE),
+                ScoreType::Bf16 => {
+                    assert!(got.iter().all(|v| v.to_bits() & 0xFFFF == 0), "{what}: {got:?} are bf16");
+                    close(what, got, expected, 1e-6, TOLERANCE_BF16);
+                }
+            }
         } else {
             assert!(got.iter().all(|v| *v == POISON), "{what}: window {} at length {length}", row % slots);
         }
@@ -39,7 +46,12 @@ fn matches_twin_in_chunks_of_any_size() {
         // Lengths around the first fine (32, 48) and coarse (128, 192) windows, and one step that completes both.
         let published_chunks: &[usize] = &[31, 1, 15, 1, 79, 1, 63, 1, 200];
         let small_chunks: &[usize] = &[7, 1, 3, 1, 19, 1, 15, 1, 100];
-        let settings = [(published, published_chunks), (small(Variant::Local33, Lse::Coarse), small_chunks)];
+        let exact = SparseSettings { score_type: ScoreType::F32, ..published };
+        let settings = [
+            (published, published_chunks),
+            (exact, published_chunks),
+            (small(Variant::Local33, Lse::Coarse), small_chunks),
+        ];
         for (settings, chunks) in settings {
             let sizes = [32, 64, 96, 128].into_iter();
             for (head_dim, format) in sizes.flat_map(|size| CacheFormat::ALL.map(|format| (size, format))) {

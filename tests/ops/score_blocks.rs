@@ -2,7 +2,7 @@ use foveal::gpu::{Element, Gpu};
 use foveal::ops::ScoreBlocks;
 use foveal::ops::score_blocks::ScoreBlocksArgs;
 use foveal::reference;
-use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
+use foveal::sparse_settings::{HeadShape, Lse, ScoreType, SparseSettings, Variant};
 
 use super::sparse_chain::{Case, KINDS, medium, small};
 use crate::harness::{close, on_each_gpu, poisoned, read_f32, recorder};
@@ -121,6 +121,7 @@ fn twin_by_hand() {
         topk: 1,
         variant: Variant::Local32,
         lse: Lse::Coarse,
+        score_type: ScoreType::F32,
     };
     let shape = HeadShape { heads: 1, kv_heads: 1, head_dim: 1 };
     let mut keys = vec![0.0; 16];

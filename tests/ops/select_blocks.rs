@@ -3,7 +3,7 @@ use foveal::gpu::{Element, Gpu};
 use foveal::ops::SelectBlocks;
 use foveal::ops::select_blocks::SelectBlocksArgs;
 use foveal::reference::{self, NO_BLOCK};
-use foveal::sparse_settings::{HeadShape, Lse, SparseSettings, Variant};
+use foveal::sparse_settings::{HeadShape, Lse, ScoreType, SparseSettings, Variant};
 
 use super::sparse_chain::{medium, small};
 use crate::harness::{Random, on_each_gpu, poisoned, recorder, upload_f32};
@@ -44,15 +44,18 @@ fn equals_twin_exactly() {
             // Few values, so that many blocks tie; zeros among them.
             check(gpu, small(variant, Lse::Coarse), 60, 400, || random.below(4) as f32);
             check(gpu, medium(variant, Lse::Coarse), 5000, 70, || random.unit().powi(20));
-            let published = SparseSettings { variant, ..SparseSettings::MINICPM4_1 };
-            // Around the first position that leaves a block out, and at 20 000 tokens.
-            check(gpu, published, 6080, 130, || random.unit());
-            check(gpu, published, 20_000, 3, || random.unit() * 1e-30);
-            // Below, within and above the values that the first search looks at, which are those of probabilities.
-            check(gpu, published, 20_000, 5, || 10f32.powf(random.unit() * 60.0 - 30.0));
-            check(gpu, published, 20_000, 3, || 1e4 * (1.0 + random.unit()));
-            // So close together that only the last bits differ.
-            check(gpu, published, 20_000, 3, || 0.25 + random.unit() * 1e-5);
+            for score_type in [ScoreType::Bf16, ScoreType::F32] {
+                let published = SparseSettings { variant, score_type, ..SparseSettings::MINICPM4_1 };
+                // Around the first position that leaves a block out, and at 20 000 tokens.
+                check(gpu, published, 6080, 130, || random.unit());
+                check(gpu, published, 20_000, 3, || random.unit() * 1e-30);
+                // Below, within and above the values that the first search looks at, which are those of probabilities.
+                check(gpu, published, 20_000, 5, || 10f32.powf(random.unit() * 60.0 - 30.0));
+                check(gpu, published, 20_000, 3, || 1e4 * (1.0 + random.unit()));
+                // So close together that only the last bits differ, and some bits more.
+                check(gpu, published, 20_000, 3, || 0.25 + random.unit() * 1e-5);
+                check(gpu, published, 20_000, 3, || 0.25 + random.unit() * 1e-2);
+            }
         }
     });
 }
@@ -139,6 +142,13 @@ fn twin_by_hand() {
     assert_eq!(select(Variant::Local33, 7 * 16 - 1), [0, 2, 4, 5, 6]);
     assert_eq!(select(Variant::Local33, 79), [0, 1, 2, 3, 4]);
     assert_eq!(select(Variant::Local33, 47), [0, 1, 2, NO_BLOCK, NO_BLOCK]);
+    // One and the same bf16, so the lower block; in f32 the higher one.
+    let close = [9.0, 1.0, 1.001, 1.002, 1.003, 9.0, 9.0, 9.0, 9.0];
+    let ranked = |score_type| {
+        let settings = SparseSettings { score_type, ..small(Variant::Local33, Lse::Coarse) };
+        reference::select_blocks(&close, 1, 1, &settings, 7 * 16, &BlockMarks::default())
+    };
+    assert_eq!((ranked(ScoreType::Bf16)[1], ranked(ScoreType::F32)[1]), (1, 4));
 }
 
 #[test]

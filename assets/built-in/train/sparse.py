@@ -53,16 +53,17 @@ def select(c, q, k, start):
     rows, heads, count, _ = q.shape
     length = k.shape[2]
     blocks = length // c.block
-    fine, coarse = pooled_keys(c, k)
+    fine, coarse = (keys.bfloat16().float() for keys in pooled_keys(c, k))
     chosen = torch.zeros(rows, c.kv_heads, count, blocks, dtype=torch.bool, device=q.device)
     step = max(128, int(1.2e8 / (heads * rows * max(1, length // c.stride))) // 128 * 128)
     for begin in range(0, count, step):
         positions = torch.arange(start + begin, start + min(count, begin + step), device=q.device)[None]
         scores = block_scores(c, q[:, :, begin:begin + step], fine, coarse, positions)
         forced, past = forced_blocks(c, positions, blocks)
-        scores = scores.masked_fill(forced, float("inf")).masked_fill(~past, float("-inf"))
-        best = scores.topk(min(c.top + c.window // c.block, blocks), -1).indices
-        chosen[:, :, begin:begin + step] = torch.zeros_like(scores, dtype=torch.bool).scatter_(-1, best, True) & past
+        # In bf16, the lower block first among equals: the bits of a number from 0 on rank as it does.
+        ranks = scores.exp().bfloat16().float().view(torch.int32).masked_fill(forced, 0x7F810000).masked_fill(~past, 0)
+        best = (ranks - torch.arange(blocks, device=q.device, dtype=torch.int32)).topk(min(c.top + c.window // c.block, blocks), -1).indices
+        chosen[:, :, begin:begin + step] = torch.zeros(scores.shape, dtype=torch.bool, device=q.device).scatter_(-1, best, True) & past
     return chosen
 
 
