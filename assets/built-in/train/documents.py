@@ -24,7 +24,7 @@ TAILS = [", as usual", ", as discussed", " again", ", I hope", ", if possible", 
          ", which was a relief", ", although it was late", ", even if nobody noticed", " without any problem", ", and nobody complained", ", but that is another story"]
 GREET = ["Hi", "Dear", "Hello", "Dear", "Hey", "Good morning"]
 # Share of the short documents that are written texts, and of the long ones that hold some.
-WRITTEN, STREWN = 0.5, 0.6
+WRITTEN, STREWN = 0.6, 0.7
 CLOSE = ["Best", "Best regards", "Kind regards", "Yours", "Cheers", "Thanks", "Many thanks", "See you", "Love", "Regards", "Best wishes", "Sincerely"]
 
 

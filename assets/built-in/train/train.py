@@ -40,6 +40,13 @@ PLANS = {
         dict(lengths={1024: 0.34, 4096: 0.12, 8192: 0.1, 16384: 0.19, 32768: 0.25}, seconds=430, jumps=0.3, selection=0.1,
              **{"sparse": 0.35, "tail": 0.25, "local": 0.05, "local tail": 0.05}),
     ],
+    "sparser": [
+        dict(lengths={1024: 0.8, 4096: 0.2}, seconds=100, jumps=0.3, selection=0.1, tail=0.3),
+        dict(lengths={1024: 0.34, 4096: 0.1, 8192: 0.12, 16384: 0.2, 32768: 0.24}, seconds=430, jumps=0.3, selection=0.1, sparse=0.5, tail=0.2),
+    ],
+    "last": [
+        dict(lengths={1024: 0.38, 4096: 0.1, 8192: 0.12, 16384: 0.18, 32768: 0.22}, seconds=530, jumps=0.3, selection=0.1, sparse=0.5, tail=0.2),
+    ],
     "tiny": [
         dict(lengths={256: 1}, seconds=20, tokens=2048),
         dict(lengths={256: 0.2, 1024: 0.8}, seconds=20, tokens=2048, jumps=0.4, selection=0.1, sparse=0.3, tail=0.3),
