@@ -1,6 +1,6 @@
 """Training, in one leg of at most ten minutes that can go on from the checkpoint of another.
 
-    python3 train.py --out DIR [--resume DIR] [--plan scratch|further|written|tiny] [--seconds 560] [--rate 0.3] [--no-selection-loss]
+    python3 train.py --out DIR [--resume DIR] [--plan scratch|further|written|sparser|last|tiny] [--seconds 560] [--rate 0.3] [--no-selection-loss]
 
 A plan is a list of phases: the lengths of the rows with their shares of the steps, seconds, and how the steps on rows longer than the
 shortest are shared between dense, sparse ("every token selects"), tail ("only the questions select"), and for the longest rows local
