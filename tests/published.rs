@@ -15,10 +15,11 @@ use std::time::Duration;
 use foveal::chat_template::{Message, Role};
 use foveal::conversation::Conversation;
 use foveal::generate::{GenerateOptions, generate};
-use foveal::model::{Family, LoadOptions, SparseOrigin};
+use foveal::model::{Family, LoadOptions, ModelConfig, SparseOrigin};
 use foveal::open::ModelFiles;
 use foveal::sampler::SamplerSettings;
 use foveal::session::Session;
+use foveal::sparse_settings::ScoreType;
 use foveal::weights::Checkpoint;
 use half::bf16;
 use serde_json::{Map, Value, json};
@@ -312,4 +313,24 @@ fn a_killed_quantize_leaves_nothing_that_opens() {
     // The next run clears the remains away and succeeds.
     assert!(program(&arguments).stderr(Stdio::null()).status().unwrap().success());
     assert!(Checkpoint::open(&out).is_ok() && !partial.exists());
+}
+
+#[test]
+fn scores_are_of_the_models_own_type() {
+    let text = include_str!("data/checkpoints/minicpm_sparse/config.json");
+    let score_type = |change: &dyn Fn(&mut Value)| {
+        let mut config: Value = serde_json::from_str(text).unwrap();
+        change(&mut config);
+        ModelConfig::new(&config).map(|config| config.sparse.settings.score_type)
+    };
+    for (name, expected) in [("bfloat16", ScoreType::Bf16), ("float16", ScoreType::F32), ("float32", ScoreType::F32)] {
+        assert_eq!(score_type(&|config| config["torch_dtype"] = json!(name)).unwrap(), expected, "{name}");
+    }
+    // Published models are bf16, also where a file says nothing; the newer name of the field; what the user says.
+    assert_eq!(score_type(&|config| config["torch_dtype"] = Value::Null).unwrap(), ScoreType::Bf16);
+    let newer = |config: &mut Value| (config["torch_dtype"], config["dtype"]) = (Value::Null, json!("float32"));
+    assert_eq!(score_type(&newer).unwrap(), ScoreType::F32);
+    assert_eq!(score_type(&|config| config["sparse_config"]["score_type"] = json!("bf16")).unwrap(), ScoreType::Bf16);
+    let error = score_type(&|config| config["sparse_config"]["score_type"] = json!("f8")).unwrap_err().to_string();
+    assert!(error.contains("score_type") && error.contains("f32 or bf16"), "{error}");
 }

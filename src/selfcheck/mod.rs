@@ -37,7 +37,7 @@ pub use data::{Random, poisoned, random_matrix, read_f32, recorder, upload_cache
 use crate::error::{Error, Result};
 use crate::gpu::{Feature, Gpu, GpuOptions};
 use crate::ops::{CacheFormat, HeadShape, MatvecForm, RowLayout};
-use crate::sparse_settings::SparseSettings;
+use crate::sparse_settings::{ScoreType, SparseSettings};
 use crate::weights::Format;
 
 /// How far a result is from its twin's.
@@ -237,9 +237,12 @@ pub fn cases() -> Vec<Case> {
             }
         }
         for cache in CacheFormat::ALL {
-            cases.push(Case::new("compress_keys", format!("{what} in {cache}"), move |gpu| {
-                compress_keys::check(gpu, heads, (settings, cache), 1000)
-            }));
+            for (score_type, rounded) in [(ScoreType::F32, ""), (ScoreType::Bf16, ", bf16")] {
+                let settings = SparseSettings { score_type, ..settings };
+                cases.push(Case::new("compress_keys", format!("{what} in {cache}{rounded}"), move |gpu| {
+                    compress_keys::check(gpu, heads, (settings, cache), 1000)
+                }));
+            }
         }
     }
     cases.sort_by_key(|case| case.op);

@@ -270,7 +270,7 @@ pub(crate) fn same_but_for_ties(case: &Case, start: usize, got: &[u32], expected
             let (ours, theirs) = (least(got, expected), most(expected, got));
             // Scores that are wrong by 2e-3 must make the choice right.
             let ranked = |score: f32| case.settings.score_type.round(score);
-            let near = ranked(ours * 1.001) >= ranked(theirs * 0.999);
+            let near = ranked(ours.min(theirs) * 1.001) >= ranked(ours.max(theirs) * 0.999);
             assert!(near, "row {row}: {got:?} for {expected:?}: {ours} {theirs}");
         }
     }
