@@ -199,7 +199,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("one table", table(260), false, false),
     ] {
         let mut window = Window::open(&paced(answer, rate), &folder)?;
-        window.app.act(Action::DocumentRead(Document::new("long.txt".into(), &logbook(680))));
+        window.app.act(Action::DocumentRead(Document::new("long.txt".into(), &logbook(780))));
         if details {
             window.app.act(Action::Toggle(Pane::Details));
         }

@@ -10,13 +10,14 @@ use foveal::selfcheck::{self, Comparison};
 
 /// The device with everything it offers, and once for each optional feature switched off, opened once for all tests.
 /// Empty, with a loud line that CI fails on, where there is no adapter. `FOVEAL_TEST_VARIANTS` is how many at most, where compiling
-/// is slow: 1 is the device with everything.
+/// is slow: 1 is the device with everything. `FOVEAL_TEST_WITHOUT` names a feature that none of them has.
 pub(crate) fn gpu_variants() -> &'static [(String, Arc<Gpu>)] {
     static GPUS: OnceLock<Vec<(String, Arc<Gpu>)>> = OnceLock::new();
     GPUS.get_or_init(|| {
         let device = std::env::var("FOVEAL_TEST_DEVICE").ok();
         let most = std::env::var("FOVEAL_TEST_VARIANTS").map_or(usize::MAX, |count| count.parse().unwrap());
-        match selfcheck::variants(&GpuOptions { device, ..Default::default() }) {
+        let without = std::env::var("FOVEAL_TEST_WITHOUT").map(|name| name.parse().unwrap()).into_iter().collect();
+        match selfcheck::variants(&GpuOptions { device, without, ..Default::default() }) {
             Ok(gpus) => gpus.into_iter().take(most).map(|(variant, gpu)| (variant, Arc::new(gpu))).collect(),
             Err(error) => {
                 // Past the capture of passing tests: CI looks for this line.

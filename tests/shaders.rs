@@ -61,6 +61,7 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
         }
         "quantize_row" => with(sets(&["GROUP_SIZE", "CHUNK"], &[&[64, 16], &[64, 32]]), &[("SPLIT", Bool(true))]),
         "matmul" => sets(&["COLS", "GROUP"], &[&[128, 16], &[4096, 128]]),
+        "processor/matmul" => sets(&["COLS", "GROUP", "LANES"], &[&[128, 16, 4], &[128, 16, 8], &[4096, 128, 16]]),
         "matmul_int8" => sets(&["COLS", "GROUP"], &[&[128, 32], &[4096, 128]]),
         "matvec_normed" | "matvec_swiglu" | "matvec_add" | "matvec_rope_and_store" => {
             let numbers = [
@@ -98,6 +99,21 @@ fn constant_sets(kernel: &str) -> Option<Vec<Constants>> {
                 with(shapes, &[("ROWS", U32(rows)), ("TILE_KEYS", U32(keys))])
             })
             .collect(),
+        "processor/attend_dense" => [(4, 4), (1, 8), (1, 16)]
+            .into_iter()
+            .flat_map(|(rows, lanes)| {
+                let shapes = sets(&["HEADS", "KV_HEADS", "HEAD_DIM"], heads);
+                with(shapes, &[("ROWS", U32(rows)), ("LANES", U32(lanes))])
+            })
+            .collect(),
+        "processor/attend_sparse" => {
+            let mut sets = sparse_sets(false);
+            for set in &mut sets {
+                let (group, lanes) = (value(set, "GROUP"), 8);
+                set.extend([("ROWS", U32(group.div_ceil(lanes))), ("LANES", U32(lanes))]);
+            }
+            sets
+        }
         "score_blocks" => {
             let pitched = |pitch: u32| with(sparse_sets(false), &[("PITCH", U32(pitch))]);
             [pitched(64), pitched(65)].concat()

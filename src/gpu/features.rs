@@ -17,6 +17,8 @@ pub enum Feature {
     Coop,
     /// Single tokens by weights as whole numbers, with the token's activations rounded to 8 bits.
     Int8,
+    /// Prompts by kernels made for drivers that run shaders on the processor.
+    Processor,
     /// Time stamps inside a pass, for profiles.
     Timestamp,
     /// Compiled pipelines kept on disk.
@@ -25,8 +27,8 @@ pub enum Feature {
 
 impl Feature {
     /// All of them, in the order `foveal devices` prints.
-    pub const ALL: [Self; 6] =
-        [Self::Subgroup, Self::F16, Self::Coop, Self::Int8, Self::Timestamp, Self::PipelineCache];
+    pub const ALL: [Self; 7] =
+        [Self::Subgroup, Self::F16, Self::Coop, Self::Int8, Self::Processor, Self::Timestamp, Self::PipelineCache];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -35,6 +37,7 @@ impl Feature {
             Self::F16 => "f16",
             Self::Coop => "coop",
             Self::Int8 => "int8",
+            Self::Processor => "processor",
             Self::Timestamp => "timestamp",
             Self::PipelineCache => "pipeline-cache",
         }
@@ -85,7 +88,7 @@ pub struct Features {
     pub subgroup: bool,
     /// See [`Feature::F16`].
     pub f16: bool,
-    /// See [`Feature::Coop`]; `None` without it.
+    /// See [`Feature::Coop`]; `None` without it, and where [`Self::processor`] is some: such drivers have no units for it.
     pub coop: Option<CoopShape>,
     /// Lanes of a subgroup where that is one number; cooperative kernels need to know it when they are compiled.
     ///
@@ -96,6 +99,8 @@ pub struct Features {
     pub subgroup_size: Option<u32>,
     /// See [`Feature::Int8`]. Processors gain nothing by it.
     pub int8: bool,
+    /// See [`Feature::Processor`]: lanes of a subgroup, which is a vector register of the processor.
+    pub processor: Option<u32>,
     /// See [`Feature::Timestamp`].
     pub timestamp: bool,
     /// See [`Feature::PipelineCache`].
@@ -111,15 +116,20 @@ impl Features {
         let info = adapter.get_info();
         let subgroup_size = Some(info.subgroup_min_size).filter(|size| *size == info.subgroup_max_size);
         let subgroup = has(wgpu::Features::SUBGROUP, Feature::Subgroup);
+        let software = info.device_type == wgpu::DeviceType::Cpu;
+        let lanes = subgroup_size.filter(|lanes| [4, 8, 16].contains(lanes));
+        let processor = lanes.filter(|_| software && subgroup && !without.contains(&Feature::Processor));
         let coop = f16
             && subgroup
+            && processor.is_none()
             && subgroup_size.is_some()
             && has(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, Feature::Coop);
         Self {
             subgroup,
             subgroup_size,
             f16,
-            int8: info.device_type != wgpu::DeviceType::Cpu && !without.contains(&Feature::Int8),
+            int8: !software && !without.contains(&Feature::Int8),
+            processor,
             coop: if coop { coop_shape(adapter) } else { None },
             timestamp: has(
                 wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES,
@@ -158,6 +168,7 @@ impl fmt::Display for Features {
             if self.f16 { "f16" } else { "" },
             coop,
             if self.int8 { "int8" } else { "" },
+            if self.processor.is_some() { "processor" } else { "" },
             if self.timestamp { "timestamp" } else { "" },
             if self.pipeline_cache { "pipeline-cache" } else { "" },
         ];

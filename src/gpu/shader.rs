@@ -70,7 +70,14 @@ pub fn assemble(kernel: &str, constants: &[(&str, Constant)], choices: &[(&str, 
 /// The text as WGSL's standard wants it and Tint asks for it: with `enable subgroups`, which naga does not know yet. On the
 /// first line, so that line numbers stay.
 pub fn standard(text: &str) -> String {
-    let used = ["subgroupAdd(", "subgroupMax(", "subgroupExclusiveAdd(", "subgroup_id", "subgroup_invocation_id"];
+    let used = [
+        "subgroupAdd(",
+        "subgroupMax(",
+        "subgroupExclusiveAdd(",
+        "subgroupShuffle(",
+        "subgroup_id",
+        "subgroup_invocation_id",
+    ];
     let enable = if used.iter().any(|word| text.contains(word)) { "enable subgroups; " } else { "" };
     format!("{enable}{text}")
 }

@@ -1,5 +1,6 @@
 //! Attention over every key at or before the query. Shaders: `shaders/attend_dense.wgsl`, `attend_merge.wgsl` after it for one
-//! token, and for chunks where the adapter has cooperative matrices `coop/attend_dense.wgsl`.
+//! token, and for chunks `coop/attend_dense.wgsl` where the adapter has cooperative matrices and `processor/attend_dense.wgsl` where
+//! the driver runs shaders on the processor.
 
 use super::attend_coop::{AttendCoop, Chunk};
 use super::attend_merge::AttendMerge;
@@ -11,6 +12,8 @@ use crate::gpu::{Binding, Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
 
 /// Query rows of a prefill tile.
 const PREFILL_ROWS: usize = 32;
+/// Values of query rows that a lane of a processor has: more would be faster, and take the driver long to compile.
+const PROCESSOR_VALUES: usize = 128;
 /// Query rows of a decode tile: the heads of one group.
 const DECODE_ROWS: usize = 16;
 /// Workgroups that a decode step is split into at the most, per KV head: enough to fill a large device.
@@ -22,6 +25,8 @@ const LEAST_KEYS: usize = 64;
 pub struct AttendDense {
     prefill: Kernel,
     coop: Option<(TileCache, AttendCoop)>,
+    /// With the query rows of a workgroup.
+    processor: Option<(Kernel, usize)>,
     split: Kernel,
     merge: AttendMerge,
     heads: HeadShape,
@@ -70,6 +75,7 @@ impl AttendDense {
         Ok(Self {
             prefill: build("prefill", PREFILL_ROWS, tile_keys)?,
             coop: Self::coop(gpu, heads, cache)?,
+            processor: Self::processor(gpu, heads, cache),
             split: build("split", DECODE_ROWS, 32)?,
             merge: AttendMerge::new(gpu, heads, layouts)?,
             heads,
@@ -83,6 +89,18 @@ impl AttendDense {
         Ok(TileCache::for_device(gpu, heads, cache)?.zip(attend))
     }
 
+    /// The form for drivers that run shaders on the processor.
+    fn processor(gpu: &Gpu, heads: HeadShape, cache: CacheFormat) -> Option<(Kernel, usize)> {
+        let lanes = gpu.features.processor?;
+        let rows = (PROCESSOR_VALUES / heads.head_dim).max(1);
+        let mut constants = heads.constants();
+        constants.extend([("ROWS", U32(rows as u32)), ("LANES", U32(lanes))]);
+        let pieces = [("cache", cache.piece())];
+        let spec =
+            KernelSpec { name: "processor/attend_dense", entry: "prefill", constants: &constants, pieces: &pieces };
+        Some((Kernel::optional(gpu, &spec)?, rows * lanes as usize))
+    }
+
     /// Shape of the f32 scratch that decode steps need, whatever the cache's length.
     pub fn partial_shape(heads: HeadShape) -> [usize; 2] {
         [heads.heads * MOST_SPLITS, AttendMerge::partial(heads.head_dim)]
@@ -92,7 +110,7 @@ impl AttendDense {
     pub fn record_prefill(&self, gpu: &Gpu, recorder: &mut Recorder, args: &AttendDenseArgs<'_>) -> Result<()> {
         let params = self.check(args, 0, 0)?;
         let rows = args.tokens * self.heads.group();
-        let size = [rows.div_ceil(PREFILL_ROWS) as u32, self.heads.kv_heads as u32, 1];
+        let size = |rows_of_group| [rows.div_ceil(rows_of_group) as u32, self.heads.kv_heads as u32, 1];
         let pairs = args.tokens * (args.start + args.tokens.div_ceil(2));
         let work = (pairs * self.heads.heads * self.heads.head_dim * 2) as u64;
         if let (Some((tile_cache, coop)), Some(tiles)) = (&self.coop, args.tiles) {
@@ -100,7 +118,11 @@ impl AttendDense {
             let chunk = Chunk { start: args.start, tokens: args.tokens, work };
             return coop.record(gpu, recorder, (args.queries, tiles), &[args.out.floats], &chunk);
         }
-        recorder.dispatch(gpu, &self.prefill, &tensors(args), &params, size, work)
+        if let Some((kernel, rows_of_group)) = &self.processor {
+            let tensors: Vec<_> = inputs(args).chain([args.out.floats.into()]).collect();
+            return recorder.dispatch(gpu, kernel, &tensors, &params, size(*rows_of_group), work);
+        }
+        recorder.dispatch(gpu, &self.prefill, &tensors(args), &params, size(PREFILL_ROWS), work)
     }
 
     /// Appends two dispatches for one token: splits, and their merge.
@@ -132,7 +154,10 @@ impl AttendDense {
     }
 }
 
+fn inputs<'a>(args: &AttendDenseArgs<'a>) -> impl Iterator<Item = Binding<'a>> {
+    std::iter::once(args.queries.into()).chain(args.cache.bindings())
+}
+
 fn tensors<'a>(args: &AttendDenseArgs<'a>) -> Vec<Binding<'a>> {
-    let before = std::iter::once(args.queries.into()).chain(args.cache.bindings());
-    before.chain([args.partial.into(), args.out.floats.into()]).collect()
+    inputs(args).chain([args.partial.into(), args.out.floats.into()]).collect()
 }

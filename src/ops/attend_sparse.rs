@@ -1,5 +1,6 @@
 //! Attention over the selected blocks. Shaders: `shaders/attend_sparse.wgsl`, `attend_merge.wgsl` after it for one token, and for
-//! chunks where the adapter has cooperative matrices `coop/attend_sparse.wgsl` and `coop/attend_chosen.wgsl`.
+//! chunks `coop/attend_sparse.wgsl` and `coop/attend_chosen.wgsl` where the adapter has cooperative matrices, and
+//! `processor/attend_sparse.wgsl` where the driver runs shaders on the processor.
 
 use super::attend_chosen::AttendChosen;
 use super::attend_coop::{AttendCoop, Chunk};
@@ -19,6 +20,7 @@ pub struct AttendSparse {
     decode: Kernel,
     merge: AttendMerge,
     coop: Option<Coop>,
+    processor: Option<Kernel>,
     shape: HeadShape,
     settings: SparseSettings,
     cache: CacheFormat,
@@ -86,6 +88,7 @@ impl AttendSparse {
             decode: Kernel::new(gpu, &plain("decode"))?,
             merge: AttendMerge::new(gpu, shape, layouts)?,
             coop: Self::coop(gpu, shape, settings, cache)?,
+            processor: Self::processor(gpu, shape, settings, cache),
             shape,
             settings,
             cache,
@@ -105,6 +108,25 @@ impl AttendSparse {
         let tile_cache = TileCache::for_device(gpu, shape, cache)?;
         let (Some(tile_cache), Some(forced), Some(chosen)) = (tile_cache, forced, chosen) else { return Ok(None) };
         Ok(Some(Coop { tile_cache, forced, chosen }))
+    }
+
+    /// The form for drivers that run shaders on the processor.
+    fn processor(gpu: &Gpu, shape: HeadShape, settings: SparseSettings, cache: CacheFormat) -> Option<Kernel> {
+        let lanes = gpu.features.processor?;
+        let group = shape.group() as u32;
+        let constants = [
+            ("HEADS", U32(shape.heads as u32)),
+            ("GROUP", U32(group)),
+            ("HEAD_DIM", U32(shape.head_dim as u32)),
+            ("ROWS", U32(group.div_ceil(lanes))),
+            ("LANES", U32(lanes)),
+            ("BLOCK", U32(settings.block_size as u32)),
+            ("BUDGET", U32(settings.budget() as u32)),
+        ];
+        let pieces = [("cache", cache.piece())];
+        let spec =
+            KernelSpec { name: "processor/attend_sparse", entry: "prefill", constants: &constants, pieces: &pieces };
+        Kernel::optional(gpu, &spec)
     }
 
     /// Values of scratch that steps of up to `tokens` tokens need, at any depth.
@@ -130,6 +152,11 @@ impl AttendSparse {
             return coop.chosen.record(gpu, recorder, (args.q, tiles), [args.ids, softmax, out], &chunk);
         }
         let params = Params { start: args.start as u32, capacity: capacity as u32, tiles: 0 };
+        if let Some(kernel) = &self.processor {
+            let tensors: Vec<_> = Self::inputs(args).chain([args.out.floats.into()]).collect();
+            let size = [args.tokens as u32, self.shape.kv_heads as u32, 1];
+            return recorder.dispatch(gpu, kernel, &tensors, &params, size, self.work(slots));
+        }
         let size = [args.tokens as u32, self.head_tiles() as u32, 1];
         recorder.dispatch(gpu, &self.prefill, &self.tensors(args), &params, size, self.work(slots))
     }
@@ -163,9 +190,12 @@ impl AttendSparse {
         self.shape.kv_heads * self.shape.group().div_ceil(4 * quads(&self.shape) as usize)
     }
 
+    fn inputs<'a>(args: &AttendSparseArgs<'a>) -> impl Iterator<Item = Binding<'a>> {
+        std::iter::once(args.q.into()).chain(args.cache.bindings()).chain([args.ids.into()])
+    }
+
     fn tensors<'a>(&self, args: &AttendSparseArgs<'a>) -> Vec<Binding<'a>> {
-        let before = std::iter::once(args.q.into()).chain(args.cache.bindings());
-        before.chain([args.ids.into(), args.out.floats.into(), args.partials.into()]).collect()
+        Self::inputs(args).chain([args.out.floats.into(), args.partials.into()]).collect()
     }
 
     fn check(&self, args: &AttendSparseArgs<'_>) -> Result<usize> {

@@ -1,5 +1,6 @@
 //! A packed matrix times the activations of many tokens. Shaders: `shaders/coop/matmul.wgsl` where the adapter has cooperative
-//! matrices, else `matmul_int8.wgsl` for weights with an integer form, and `matmul.wgsl` for all others.
+//! matrices, `processor/matmul.wgsl` where the driver runs shaders on the processor, else `matmul_int8.wgsl` for weights with an
+//! integer form, and `matmul.wgsl` for all others.
 
 use super::matrix::{self, Matrix, Shard};
 use super::quantize_row::{RoundedRows, RowLayout};
@@ -8,8 +9,11 @@ use crate::gpu::shader::Constant::U32;
 use crate::gpu::{Binding, Element, Gpu, Kernel, KernelSpec, Recorder, Tensor};
 use crate::weights::Format;
 
-/// Side of the tile of tokens and rows that a workgroup computes.
-const TILE: usize = 64;
+/// Rows and tokens of the tile that a workgroup computes.
+const TILE: [usize; 2] = [64, 64];
+/// The same for each lane of a processor.
+const PROCESSOR_ROWS: usize = 8;
+const PROCESSOR_TOKENS: usize = 16;
 /// Columns that cooperative matrices take at a time.
 const COOP_DEPTH: usize = 32;
 /// Tokens and rows of a tile in integers.
@@ -18,7 +22,8 @@ const INT8_ROWS: usize = 64;
 
 /// Multiplies matrices of one width and format.
 pub struct Matmul {
-    plain: Kernel,
+    /// With the rows and tokens of its tile.
+    plain: (Kernel, [usize; 2]),
     /// With the side of its tile.
     coop: Option<(Kernel, usize)>,
     /// With the layout of its activations.
@@ -57,7 +62,10 @@ impl Matmul {
         let (piece, mut constants) = matrix::piece(format, cols);
         let pieces = [("weights", piece)];
         let spec = KernelSpec { name: "matmul", entry: "main", constants: &constants, pieces: &pieces };
-        let plain = Kernel::new(gpu, &spec)?;
+        let plain = match Self::for_processor(gpu, &spec) {
+            Some(form) => form,
+            None => (Kernel::new(gpu, &spec)?, TILE),
+        };
         let coop = match (gpu.features.coop, gpu.features.subgroup_size) {
             (Some(shape), Some(subgroup)) if cols.is_multiple_of(COOP_DEPTH) && subgroup <= 32 => {
                 let loads = 8 * shape.side() * COOP_DEPTH as u32 / 8 / (4 * subgroup);
@@ -77,6 +85,14 @@ impl Matmul {
             _ => None,
         };
         Ok(Self { plain, coop, int8, cols })
+    }
+
+    /// The form for drivers that run shaders on the processor.
+    fn for_processor(gpu: &Gpu, plain: &KernelSpec<'_>) -> Option<(Kernel, [usize; 2])> {
+        let lanes = gpu.features.processor?;
+        let constants = [plain.constants, &[("LANES", U32(lanes))]].concat();
+        let spec = KernelSpec { name: "processor/matmul", constants: &constants, ..*plain };
+        Some((Kernel::optional(gpu, &spec)?, [PROCESSOR_ROWS * lanes as usize, PROCESSOR_TOKENS]))
     }
 
     /// Whether this device multiplies rounded activations where the weights have an integer form.
@@ -131,11 +147,11 @@ impl Matmul {
             let mut tensors: Vec<Binding<'_>> = vec![x.into()];
             tensors.extend(shard.bindings());
             tensors.push(out.into());
-            let (kernel, tile) = match &self.coop {
-                Some((coop, tile)) if whole_tiles(*tile, shard.rows, tokens, x, out) => (coop, *tile),
-                _ => (&self.plain, TILE),
+            let (kernel, [tile_rows, tile_tokens]) = match &self.coop {
+                Some((coop, tile)) if whole_tiles(*tile, shard.rows, tokens, x, out) => (coop, [*tile; 2]),
+                _ => (&self.plain.0, self.plain.1),
             };
-            let size = [shard.rows.div_ceil(tile) as u32, tokens.div_ceil(tile) as u32, 1];
+            let size = [shard.rows.div_ceil(tile_rows) as u32, tokens.div_ceil(tile_tokens) as u32, 1];
             recorder.dispatch(gpu, kernel, &tensors, &params, size, (tokens * shard.rows * self.cols) as u64)?;
         }
         Ok(())

@@ -117,20 +117,24 @@ impl Case {
     }
 }
 
-/// The device with all it offers but `without`, and once more for each optional ability that changes kernels.
+/// The device with all it offers but `without`, and once more without each optional ability that changes kernels. 16-bit floats
+/// do so for cooperative matrices alone, so they go with those, or with what a processor has in their place.
 pub fn variants(options: &GpuOptions) -> Result<Vec<(String, Gpu)>> {
     let gpu = Gpu::open(options)?;
     let features = gpu.features.clone();
     let mut gpus = vec![(format!("{features}"), gpu)];
-    let less = [
-        (features.subgroup, Feature::Subgroup),
-        (features.f16, Feature::F16),
-        (features.coop.is_some(), Feature::Coop),
-        (features.int8, Feature::Int8),
+    let less: [(bool, &[Feature]); 5] = [
+        (features.subgroup, &[Feature::Subgroup]),
+        (features.coop.is_some(), &[Feature::F16]),
+        (features.coop.is_some(), &[Feature::Coop]),
+        (features.int8, &[Feature::Int8]),
+        (features.processor.is_some(), &[Feature::Processor, Feature::F16]),
     ];
-    for (_, feature) in less.into_iter().filter(|(present, _)| *present) {
-        let without: BTreeSet<_> = options.without.iter().copied().chain([feature]).collect();
-        gpus.push((format!("without {feature}"), Gpu::open(&GpuOptions { without, ..options.clone() })?));
+    for (_, gone) in less.into_iter().filter(|(present, _)| *present) {
+        let names: Vec<_> = gone.iter().map(|feature| feature.name()).collect();
+        let without: BTreeSet<_> = options.without.iter().chain(gone).copied().collect();
+        let gpu = Gpu::open(&GpuOptions { without, ..options.clone() })?;
+        gpus.push((format!("without {}", names.join(" and ")), gpu));
     }
     Ok(gpus)
 }

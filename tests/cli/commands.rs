@@ -390,14 +390,20 @@ fn selfcheck_is_right_on_this_machine_and_leaves_no_kernel_out() {
     // Which of the cooperative kernels fit hangs on the device's memory; matrices alone always do.
     let wanted = |kernel: &String| match kernel.strip_prefix("coop/") {
         Some(name) => name == "matmul" && gpu.features.coop.is_some(),
-        None => true,
+        None => !kernel.starts_with("processor/") || gpu.features.processor.is_some(),
     };
     for kernel in foveal::gpu::shader::kernels().iter().filter(|kernel| wanted(kernel)) {
         assert!(ran.contains(kernel), "no case runs {kernel}, only {ran:?}");
     }
     let features = &gpu.features;
-    let optional = [features.subgroup, features.f16, features.coop.is_some(), features.int8];
-    for (present, name) in optional.into_iter().zip(["subgroup", "f16", "coop", "int8"]) {
+    let optional = [
+        ("subgroup", features.subgroup),
+        ("f16", features.coop.is_some()),
+        ("coop", features.coop.is_some()),
+        ("int8", features.int8),
+        ("processor and f16", features.processor.is_some()),
+    ];
+    for (name, present) in optional {
         assert_eq!(text.contains(&format!(", without {name}\n")), present, "{name} in {text}");
     }
 }
