@@ -1,6 +1,6 @@
 """Training, in one leg of at most ten minutes that can go on from the checkpoint of another.
 
-    python3 train.py --out DIR [--resume DIR] [--plan scratch|further|written|sparser|last|tiny] [--seconds 560] [--rate 0.3] [--no-selection-loss]
+    python3 train.py --out DIR [--resume DIR] [--plan scratch|further|written|sparser|last|more|tiny] [--seconds 560] [--rate 0.3] [--no-selection-loss]
 
 A plan is a list of phases: the lengths of the rows with their shares of the steps, seconds, and how the steps on rows longer than the
 shortest are shared between dense, sparse ("every token selects"), tail ("only the questions select"), and for the longest rows local
@@ -46,6 +46,9 @@ PLANS = {
     ],
     "last": [
         dict(lengths={1024: 0.38, 4096: 0.1, 8192: 0.12, 16384: 0.18, 32768: 0.22}, seconds=530, jumps=0.3, selection=0.1, sparse=0.5, tail=0.2),
+    ],
+    "more": [
+        dict(lengths={1024: 0.42, 4096: 0.1, 8192: 0.1, 16384: 0.16, 32768: 0.22}, seconds=250, jumps=0.3, selection=0.1, sparse=0.55, tail=0.2),
     ],
     "tiny": [
         dict(lengths={256: 1}, seconds=20, tokens=2048),

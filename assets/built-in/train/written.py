@@ -27,7 +27,7 @@ from talk import NOT_FOUND
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Sentences and lines end here, but not after these.
 END = re.compile(r"(?<=[.!?])[\"')’”]?\s+|\s*\n\s*")
-SHORTENED = re.compile(r"(?:\b(?:[A-Za-z]|\d+[sd]|Mrs?|Ms|Mme|Dr|St|Prof|Rev|Fr|Lt|Col|Lt-Col|Capt|Cpt|Sgt|Sr|Jas|Fam|Ing|Messrs|Fig|Tues|Thos|Jos|Wm|Jan|Feb|Aug|Sept|Oct|Nov|Dec|[Nn]os?|approx|abt|bef|ca|est|incl|excl|ext|max|min|vol|pp|tel|e\.g|i\.e|[ap]\.m))\.$")
+SHORTENED = re.compile(r"(?:\b(?:[A-Za-z]|\d+[sd]|Mag|Maj|Dept|ST|Mon|Wed|Thurs?|Fri|Sat|Sun|Mrs?|Ms|Mme|Dr|St|Prof|Rev|Fr|Lt|Col|Lt-Col|Capt|Cpt|Sgt|Sr|Jas|Fam|Ing|Messrs|Fig|Tues|Thos|Jos|Wm|Jan|Feb|Aug|Sept|Oct|Nov|Dec|[Nn]os?|approx|abt|bef|ca|est|incl|excl|ext|max|min|vol|pp|tel|e\.g|i\.e|[ap]\.m))\.$")
 NAME = re.compile(r"[A-Z][\w'’]*\w")
 FIGURE = re.compile(r"(?<![\w.,:/-])(\d{2,4})(?![\w:]|[.,/-]\d)")
 FIRST = set(CORPUS["first"])
