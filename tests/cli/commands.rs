@@ -396,14 +396,9 @@ fn selfcheck_is_right_on_this_machine_and_leaves_no_kernel_out() {
         assert!(ran.contains(kernel), "no case runs {kernel}, only {ran:?}");
     }
     let features = &gpu.features;
-    let optional = [
-        ("subgroup", features.subgroup),
-        ("f16", features.coop.is_some()),
-        ("coop", features.coop.is_some()),
-        ("int8", features.int8),
-        ("processor and f16", features.processor.is_some()),
-    ];
-    for (name, present) in optional {
+    let (coop, processor) = (features.coop.is_some(), features.processor.is_some());
+    let optional = [features.subgroup, coop, coop, features.int8, processor];
+    for (present, name) in optional.into_iter().zip(["subgroup", "f16", "coop", "int8", "processor and f16"]) {
         assert_eq!(text.contains(&format!(", without {name}\n")), present, "{name} in {text}");
     }
 }
