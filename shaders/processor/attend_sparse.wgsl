@@ -5,7 +5,7 @@
 //
 // The list is ascending and ends with the query's own block, so the tokens to read are its first slots, with no mask. A workgroup
 // takes a token and a KV head, a lane ROWS heads of its group; lanes that are left over repeat the last head, which costs
-// nothing, as it is the addresses of keys and values that take the time.
+// little, as it is the addresses of keys and values that take the time.
 // Host: src/ops/attend_sparse.rs. Twin: src/reference/attend_sparse.rs.
 //
 //#import attend_rows                begin, attend_key, result
